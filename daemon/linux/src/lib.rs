@@ -31,6 +31,7 @@ pub mod device;
 mod drop_filter;
 pub mod echo;
 mod filter;
+pub mod ids;
 pub mod kernel;
 pub mod lvs;
 pub mod monitor;

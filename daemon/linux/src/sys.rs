@@ -1,12 +1,19 @@
 //! System calls without a suitable safe wrapper: sendmmsg(2) and recvmmsg(2) without allocation, and to
-//! addresses of packet(7); options of netlink(7); the inherited disposition of SIGCHLD.
-#![expect(unsafe_code, reason = "system calls that take pointers")]
+//! addresses of packet(7); options of netlink(7); the inherited disposition of SIGCHLD; the IDs of a program.
+#![expect(
+    unsafe_code,
+    reason = "system calls that take pointers or come between fork and exec"
+)]
 
 use std::io::{self, IoSlice};
 use std::mem;
 use std::net::Ipv6Addr;
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
 use std::time::Duration;
+
+use crate::ids::Ids;
 
 /// Maximum number of packets that one system call sends or receives.
 pub(crate) const MANY: usize = 64;
@@ -327,6 +334,24 @@ pub(crate) fn restore_child_signal() -> io::Result<()> {
     } else {
         Err(io::Error::last_os_error())
     }
+}
+
+/// Sets the IDs of a program between fork and exec, the user last, because only root may set the others.
+pub(crate) fn run_as(command: &mut Command, ids: Ids) {
+    let Ids {
+        user,
+        group,
+        groups,
+    } = ids;
+    let set = move || {
+        nix::unistd::setgroups(&groups)?;
+        nix::unistd::setgid(group)?;
+        nix::unistd::setuid(user)?;
+        Ok(())
+    };
+    // SAFETY: the closure makes three system calls. It allocates nothing, takes no lock, and reads memory that
+    // was allocated before the fork.
+    unsafe { command.pre_exec(set) };
 }
 
 /// Message headers with null pointers.

@@ -23,6 +23,7 @@ use tokio::net::unix::pipe;
 use tokio::process::Command;
 use tokio::task::{AbortHandle, JoinHandle, spawn_blocking};
 use tokio::time::{Instant, timeout, timeout_at};
+use vrrp_linux::ids::run_as;
 
 use super::children::{Child, kill_unless_ended};
 use super::users::{Account, Users};
@@ -281,10 +282,9 @@ fn start(program: &Program, has_input: bool, users: &Users) -> io::Result<Starte
         command.env_remove(name);
     }
     if let Some(name) = &program.user {
-        let Account { user, group, home } = users.account(name)?;
+        let Account { ids, home } = users.account(name)?;
+        run_as(command.as_std_mut(), ids);
         command
-            .uid(user.as_raw())
-            .gid(group.as_raw())
             .env("HOME", home)
             .env("USER", name)
             .env("LOGNAME", name);

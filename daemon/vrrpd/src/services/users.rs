@@ -2,20 +2,20 @@
 //! as a directory server, may not answer later.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::CString;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use nix::unistd::{Gid, Uid, User};
+use nix::unistd::{User, getgrouplist};
 use tokio::task::spawn_blocking;
+use vrrp_linux::ids::Ids;
 
 /// What a program needs to run as a user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Account {
-    /// ID of the user.
-    pub(super) user: Uid,
-    /// ID of its group.
-    pub(super) group: Gid,
+    /// The user, its group and its supplementary groups.
+    pub(super) ids: Ids,
     /// Its home directory.
     pub(super) home: PathBuf,
 }
@@ -33,7 +33,7 @@ impl Users {
         if let Some(account) = self.known().get(name) {
             return Ok(account.clone());
         }
-        let found = User::from_name(name)?;
+        let found = find(name)?;
         self.learn(name, found).ok_or_else(|| {
             io::Error::new(io::ErrorKind::NotFound, format!("there is no user {name}"))
         })
@@ -46,7 +46,7 @@ impl Users {
         if !names.is_empty() {
             spawn_blocking(move || {
                 for name in names {
-                    if let Ok(found) = User::from_name(&name) {
+                    if let Ok(found) = find(&name) {
                         users.learn(&name, found);
                     }
                 }
@@ -54,12 +54,7 @@ impl Users {
         }
     }
 
-    fn learn(&self, name: &str, found: Option<User>) -> Option<Account> {
-        let account = found.map(|user| Account {
-            user: user.uid,
-            group: user.gid,
-            home: user.dir,
-        });
+    pub(super) fn learn(&self, name: &str, account: Option<Account>) -> Option<Account> {
         match &account {
             Some(account) => self.known().insert(name.to_owned(), account.clone()),
             None => self.known().remove(name),
@@ -73,8 +68,25 @@ impl Users {
     }
 }
 
+/// Reads the user database. Blocks while that does not answer.
+fn find(name: &str) -> io::Result<Option<Account>> {
+    let Some(user) = User::from_name(name)? else {
+        return Ok(None);
+    };
+    let groups = getgrouplist(&CString::new(name)?, user.gid)?;
+    let ids = Ids {
+        user: user.uid,
+        group: user.gid,
+        groups,
+    };
+    let home = user.dir;
+    Ok(Some(Account { ids, home }))
+}
+
 #[cfg(test)]
 mod tests {
+    use nix::unistd::{Gid, Uid};
+
     use super::*;
     use crate::testing::block_on;
 
@@ -82,8 +94,11 @@ mod tests {
     fn user_is_looked_up_once_for_each_configuration() {
         let users = Users::default();
         let stale = Account {
-            user: Uid::from_raw(12_345),
-            group: Gid::from_raw(12_345),
+            ids: Ids {
+                user: Uid::from_raw(12_345),
+                group: Gid::from_raw(12_345),
+                groups: vec![],
+            },
             home: "/former".into(),
         };
         for name in ["root", "no-such-user"] {
@@ -101,7 +116,7 @@ mod tests {
                 tokio::task::yield_now().await;
             }
         });
-        assert_eq!(users.account("root").unwrap().user, Uid::from_raw(0));
+        assert_eq!(users.account("root").unwrap().ids.user, Uid::from_raw(0));
         let error = users.account("no-such-user").unwrap_err();
         assert_eq!(error.to_string(), "there is no user no-such-user");
     }

@@ -1,6 +1,9 @@
 use std::io::Write as _;
 use std::path::Path;
 
+use nix::unistd::{Gid, Uid};
+use vrrp_linux::ids::Ids;
+
 use super::super::children::settle;
 use super::*;
 use crate::testing::{Directory, PATIENCE, block_on};
@@ -51,12 +54,7 @@ fn missing_user_is_named() {
 
 #[test]
 fn program_runs_as_user_without_groups_of_root() {
-    if !nix::unistd::geteuid().is_root() {
-        // The harness captures what is printed, and cannot ignore a test that runs.
-        let _ = writeln!(
-            io::stderr(),
-            "program_runs_as_user_without_groups_of_root: NOT RUN: only root may change the user"
-        );
+    if !is_root("program_runs_as_user_without_groups_of_root") {
         return;
     }
     let text = "echo $(id -un) $(id -gn) $(id -Gn) $USER $HOME";
@@ -66,6 +64,41 @@ fn program_runs_as_user_without_groups_of_root() {
         detail,
         "exit status: 0: nobody nogroup nogroup nobody /nonexistent"
     );
+}
+
+#[test]
+fn program_has_all_groups_of_its_user() {
+    if !is_root("program_has_all_groups_of_its_user") {
+        return;
+    }
+    let ids = Ids {
+        user: Uid::from_raw(4_241),
+        group: Gid::from_raw(4_242),
+        groups: [4_242, 4_243, 4_244].map(Gid::from_raw).into(),
+    };
+    let home = "/".into();
+    let runner = Runner::default();
+    runner.users.learn("guest", Some(Account { ids, home }));
+    let program = Program {
+        command: shell("echo $(id -u) $(id -G)"),
+        user: Some("guest".to_owned()),
+        ..Program::default()
+    };
+    let (_, detail) = block_on(async { runner.run(program, PATIENCE).await.describe() });
+    assert_eq!(detail, "exit status: 0: 4241 4242 4243 4244");
+}
+
+/// Whether this process may change the user of a program. Without that the test cannot run, and says so.
+fn is_root(test: &str) -> bool {
+    let is_root = nix::unistd::geteuid().is_root();
+    if !is_root {
+        // The harness captures what is printed, and cannot ignore a test that runs.
+        let _ = writeln!(
+            io::stderr(),
+            "{test}: NOT RUN: only root may change the user"
+        );
+    }
+    is_root
 }
 
 #[test]

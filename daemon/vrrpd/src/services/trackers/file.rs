@@ -21,6 +21,7 @@ use tracing::Level;
 use vrrp_config::NumberFile;
 use vrrp_proto::params::Verdict;
 
+use super::complaint::is_shortage;
 use super::{Reporter, watched};
 
 /// Most bytes that a number and the space around it may take.
@@ -51,8 +52,16 @@ pub(super) async fn follow(file: NumberFile, mut reporter: Reporter) {
                 look.await
             }
         };
-        let Ok((watch, (verdict, detail))) = looked else {
+        let Ok((watch, seen)) = looked else {
             return;
+        };
+        let (verdict, detail) = match seen {
+            Ok(seen) => seen,
+            Err(shortage) => {
+                reporter.keep(&shortage);
+                sleep(AGAIN).await;
+                continue;
+            }
         };
         if reporter.tell(verdict, detail).is_err() {
             return;
@@ -76,10 +85,13 @@ pub(super) async fn follow(file: NumberFile, mut reporter: Reporter) {
     }
 }
 
-/// Verdict of the file's content.
-fn look(path: &Path) -> (Verdict, String) {
+/// Verdict of the file's content, with its reason.
+///
+/// # Errors
+/// If this process or host lacks the means to read it, which says nothing of the file.
+fn look(path: &Path) -> Result<(Verdict, String), String> {
     let shown = path.display();
-    match read(path) {
+    Ok(match read(path) {
         Ok(Some(text)) => match text.trim() {
             "" => (
                 Verdict::DOWN,
@@ -100,8 +112,9 @@ fn look(path: &Path) -> (Verdict, String) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             (Verdict::DOWN, format!("{shown} does not exist"))
         }
+        Err(error) if is_shortage(&error) => return Err(format!("cannot read {shown}: {error}")),
         Err(error) => (Verdict::DOWN, format!("cannot read {shown}: {error}")),
-    }
+    })
 }
 
 /// Reads a file; `None` if it is longer than [`LONGEST`].

@@ -11,6 +11,7 @@ use vrrp_config::{Rhythm, Route};
 use vrrp_linux::reach::{self, Asked, Lookout, NoWay, Wanted, Way};
 use vrrp_proto::InterfaceIndex;
 
+use super::complaint::Complaint;
 use super::network::Answer;
 use super::time_limit::TimeLimit;
 use super::{NodeIsGone, Reporter, turns, watched};
@@ -23,9 +24,9 @@ pub(super) async fn follow(route: Route, mut reporter: Reporter) {
     loop {
         let complaint = match attend(&route, &mut reporter).await {
             Ok(NodeIsGone) => return,
-            Err(error) => format!("cannot read routes: {error}"),
+            Err(error) => Complaint::of("cannot read routes", &error),
         };
-        if reporter.report(false, complaint).is_err() {
+        if reporter.report_answer(Err(complaint)).is_err() {
             return;
         }
         sleep(REST).await;
@@ -70,8 +71,8 @@ enum Outcome {
     Answered(Answer),
     /// A gateway is not probed, for the reason in the text.
     Given(String),
-    /// There is no route, or no gateway answered; with the text.
-    Bad(String),
+    /// There is no route, or no gateway answered.
+    Bad(Complaint),
     /// The route changed before the result was known.
     Overtaken,
 }
@@ -118,12 +119,12 @@ impl Watch {
             let ways = self.ways();
             let outcome = match &ways {
                 Ok(ways) => self.question(ways, &mut trusted, rhythm).await?,
-                Err(reason) => Outcome::Bad(reason.to_string()),
+                Err(reason) => Outcome::Bad(reason.to_string().into()),
             };
             let told = match outcome {
                 Outcome::Answered(answer) => reporter.report_answer(Ok(answer)),
                 Outcome::Given(what) => reporter.report(true, what),
-                Outcome::Bad(complaint) => reporter.report(false, complaint),
+                Outcome::Bad(complaint) => reporter.report_answer(Err(complaint)),
                 Outcome::Overtaken => continue,
             };
             if told.is_err() {
@@ -158,7 +159,7 @@ impl Watch {
         if gateways.is_empty() {
             let found = self.found(ways);
             let complaint = format!("{found}: no gateway to probe");
-            return Ok(Outcome::Bad(complaint));
+            return Ok(Outcome::Bad(complaint.into()));
         }
         let mut complaints = Vec::new();
         for (index, (way, whom)) in gateways.iter().enumerate() {
@@ -178,19 +179,20 @@ impl Watch {
                     Outcome::Given(format!("{found}: {what}"))
                 }
                 Said::Nothing => {
-                    complaints.push(silence(way));
+                    complaints.push(silence(way).into());
                     continue;
                 }
                 Said::Refused(error) => {
                     let (_, gateway) = whom;
-                    complaints.push(format!("cannot probe gateway {gateway}: {error}"));
+                    let what = format!("cannot probe gateway {gateway}");
+                    complaints.push(Complaint::of(what, &error));
                     continue;
                 }
             };
             *trusted = Some(*whom);
             return Ok(outcome);
         }
-        Ok(Outcome::Bad(complaints.join("; ")))
+        Ok(Outcome::Bad(Complaint::of_all(&complaints)))
     }
 
     /// Probes one gateway, and waits until it answers or the route changes.

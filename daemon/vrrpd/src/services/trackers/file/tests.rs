@@ -11,10 +11,10 @@ fn content_of_file_is_the_verdict() {
     let shown = path.display();
     let says = |bytes: &[u8]| {
         fs::write(&path, bytes).unwrap();
-        look(&path)
+        seen(&path)
     };
     let down = |text: String| (Verdict::DOWN, text);
-    assert_eq!(look(&path), down(format!("{shown} does not exist")));
+    assert_eq!(seen(&path), down(format!("{shown} does not exist")));
     for (text, value) in [("20\n", 20), (" -3", -3), ("+7", 7), ("0", 0)] {
         let (verdict, detail) = says(text.as_bytes());
         assert_eq!(verdict, Verdict::saying(value));
@@ -34,9 +34,9 @@ fn content_of_file_is_the_verdict() {
         down(format!("{shown} contains more than a number"))
     );
     assert!(!says(&[0xff, b'1']).0.up);
-    let folder = look(directory.path(".").as_path());
+    let folder = seen(directory.path(".").as_path());
     assert!(folder.1.ends_with("not a regular file"), "{folder:?}");
-    let below = look(&path.join("number"));
+    let below = seen(&path.join("number"));
     assert!(below.1.contains("Not a directory"), "{below:?}");
 }
 
@@ -45,7 +45,7 @@ fn fifo_does_not_block() {
     let directory = Directory::new();
     let path = directory.path("fifo");
     nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
-    assert!(look(&path).1.ends_with("not a regular file"));
+    assert!(seen(&path).1.ends_with("not a regular file"));
 }
 
 /// Every change of the file or of its path is an event, changes beside it are not.
@@ -117,7 +117,7 @@ fn changes_of_file_and_path_are_reported() {
                 news.unwrap_or_else(|_| panic!("no event when {what}"))
                     .unwrap();
                 watch = Watch::begin(&path).unwrap();
-                if look(&path).0.value == value {
+                if seen(&path).0.value == value {
                     break;
                 }
             }
@@ -135,4 +135,9 @@ fn changes_of_file_and_path_are_reported() {
                 .all(|e| e.name.as_deref() == Some("beside".as_ref()))
         );
     });
+}
+
+/// The verdict of a file that can be read or not, but not for lack of descriptors.
+fn seen(path: &Path) -> (Verdict, String) {
+    look(path).unwrap()
 }
