@@ -271,7 +271,9 @@ pub(super) async fn dismiss(claim: UnixListener) {
 mod tests {
     use super::*;
 
-    const NOBODY: uid_t = 65_534;
+    /// Users that run no tests.
+    const USERS: std::ops::Range<uid_t> = 1_000_000..2_000_000;
+    const NOBODY: uid_t = USERS.start;
 
     fn fill(places: &Places, user: uid_t, now: Instant) -> Vec<Place> {
         let all = (0..2 * TOTAL).map(|_| places.take_for(user, now));
@@ -283,7 +285,7 @@ mod tests {
         let (places, now) = (Places::default(), Instant::now());
         let held = fill(&places, NOBODY, now);
         assert_eq!(held.len(), PER_USER);
-        assert!(places.take_for(1_000, now).is_some());
+        assert!(places.take_for(NOBODY + 1, now).is_some());
         drop(held);
         assert!(places.take_for(NOBODY, now).is_some());
     }
@@ -291,8 +293,8 @@ mod tests {
     #[test]
     fn all_users_together_take_no_place_of_root() {
         let (places, now) = (Places::default(), Instant::now());
-        let users = (1_000..).take(2 * TOTAL);
-        let held: Vec<_> = users
+        let held: Vec<_> = USERS
+            .take(2 * TOTAL)
             .filter_map(|user| places.take_for(user, now))
             .collect();
         assert_eq!(held.len(), TOTAL);
