@@ -885,8 +885,8 @@ FAULTS = [
     Fault(
         "signature time is not checked",
         ADMISSION,
-        "        if !hmac.anti_replay.is_timely(trailer.sequence, wall) {",
-        "        if false {",
+        "        if !hmac.anti_replay.is_timely(sequence, wall)",
+        "        if false",
     ),
     Fault(
         "queued packet is judged by the present time",
@@ -1495,6 +1495,18 @@ FAULTS = [
         PARAMS,
         "            Version::V3 => hints.next().unwrap_or(Family::V4),",
         "            Version::V3 => Family::V4,",
+    ),
+    Fault(
+        "clock that is set ends an uninterrupted series",
+        REPLAY,
+        "            known.address == from && follows",
+        "            known.address == from && follows && false",
+    ),
+    Fault(
+        "interrupted series is accepted whatever the clock shows",
+        REPLAY,
+        "sequence.is_after(known.sequence) && at <= known.continues_until;",
+        "sequence.is_after(known.sequence) && (true || at <= known.continues_until);",
     ),
 ]
 

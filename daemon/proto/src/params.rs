@@ -423,7 +423,9 @@ impl HmacMode {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AntiReplay {
     /// Wall clock and order: the clocks of the hosts differ by at most the window, and within the
-    /// window each sequence number is greater than the previous one. Whole seconds, 1 to 300.
+    /// window each sequence number is greater than the previous one. Whole seconds, 1 to 300. The
+    /// advertisements of a sender that arrive without interruption prove that they are new by their
+    /// order alone, so that a clock may be set.
     Time {
         /// Largest accepted difference between the time of an advertisement and the present, in
         /// either direction.

@@ -5,6 +5,7 @@ use core::net::IpAddr;
 use core::time::Duration;
 
 use crate::params::AntiReplay;
+use crate::time::Instant;
 use crate::wire::hmac::{KeyId, Sequence};
 
 /// Maximum number of senders that a router remembers. Only senders with a correct HMAC are
@@ -76,6 +77,8 @@ pub(crate) struct Sender {
     pub(crate) key: KeyId,
     /// Seconds by which its clock was ahead of this host's.
     pub(crate) ahead: i64,
+    /// Until then a greater number continues its series: see [`Heard::continues`].
+    pub(crate) continues_until: Instant,
 }
 
 impl Heard {
@@ -87,6 +90,17 @@ impl Heard {
             // it. If it still counted, advertisements of a sender with a corrected clock would be
             // rejected until its clock reached the former time.
             !anti_replay.is_timely(last, wall) || sender.sequence.is_after(last)
+        })
+    }
+
+    /// Whether an advertisement that arrives at `at` continues those of its sender: it has a greater number, and
+    /// follows the last one within the master-down interval. The time of signing proves nothing more then, and
+    /// either clock may have been set since.
+    pub(crate) fn continues(&self, from: IpAddr, sequence: Sequence, at: Instant) -> bool {
+        let mut senders = self.senders.iter();
+        senders.any(|known| {
+            let follows = sequence.is_after(known.sequence) && at <= known.continues_until;
+            known.address == from && follows
         })
     }
 
@@ -142,6 +156,7 @@ mod tests {
             sequence: Sequence::at(wall),
             key: KeyId::new(1).unwrap(),
             ahead: 0,
+            continues_until: Instant::ZERO,
         }
     }
 
@@ -216,6 +231,24 @@ mod tests {
         let mut heard = Heard::default();
         assert!(heard.admit(from(1, NOW + seconds(4)), NOW, AntiReplay::Monotonic));
         assert!(!heard.admit(from(1, NOW), later, AntiReplay::Monotonic));
+    }
+
+    #[test]
+    fn continued_advertisements_have_greater_numbers_and_no_gap() {
+        let mut heard = Heard::default();
+        let until = Instant::ZERO + seconds(3);
+        heard.record(Sender {
+            continues_until: until,
+            ..from(1, NOW)
+        });
+        let other_clock = Sequence::at(NOW + seconds(3_600));
+        let continues = |number: u8, sequence, at| {
+            heard.continues([192, 168, 224, number].into(), sequence, at)
+        };
+        assert!(continues(1, other_clock, until));
+        assert!(!continues(1, other_clock, until + Duration::from_nanos(1)));
+        assert!(!continues(1, Sequence::at(NOW), until));
+        assert!(!continues(2, other_clock, until));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use vrrp_proto::params::HmacMode;
-use vrrp_proto::{Family, Version};
+use vrrp_proto::{Family, Instant, Version};
 
 use crate::host::{Datagram, Says};
 use crate::scenario::{HmacConfig, RouterConfig};
@@ -95,16 +95,34 @@ const SENDERS: usize = 16;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Numbers {
     /// Ordered by the time of the last packet; the most recent sender is the last entry.
-    last: Vec<(IpAddr, u64)>,
+    last: Vec<Accepted>,
+}
+
+/// Last packet of a sender.
+#[derive(Clone, Copy, Debug)]
+struct Accepted {
+    from: IpAddr,
+    number: u64,
+    /// Until then a packet with a greater number continues the series.
+    continues_until: Instant,
 }
 
 impl Numbers {
-    /// Decides whether a router with this HMAC configuration, and with `wall` on its wall clock,
-    /// accepts the HMAC of a packet. An accepted sequence number is never accepted again.
+    /// Senders whose next packet is accepted whatever their clock shows.
+    pub(crate) fn continuing(&self, now: Instant) -> impl Iterator<Item = IpAddr> + '_ {
+        let last = self.last.iter();
+        let continuing = last.filter(move |accepted| now <= accepted.continues_until);
+        continuing.map(|accepted| accepted.from)
+    }
+
+    /// Decides whether a router with this HMAC configuration accepts the HMAC of a packet that arrives at
+    /// `at`, with `wall` on its wall clock. It waits for the next packet for the time `wait`. An accepted
+    /// sequence number is never accepted again.
     pub(crate) fn admit(
         &mut self,
         hmac: &HmacConfig,
-        wall: Duration,
+        (at, wall): (Instant, Duration),
+        wait: Duration,
         packet: &Datagram,
     ) -> Result<(), Unheard> {
         let Some(trailer) = Trailer::of(packet) else {
@@ -119,7 +137,13 @@ impl Numbers {
         if trailer.key == 0 {
             return Err(Unheard::Key);
         }
-        if !is_timely(hmac, wall, trailer.number) {
+        let from = packet.source;
+        let known = self.last.iter().position(|known| known.from == from);
+        let last = known.map(|known| self.last[known]);
+        let continues = last.is_some_and(|last| {
+            is_after(trailer.number, last.number) && at <= last.continues_until
+        });
+        if !is_timely(hmac, wall, trailer.number) && !continues {
             return Err(Unheard::Untimely);
         }
         if !hmac.accepts(trailer.key) {
@@ -128,22 +152,24 @@ impl Numbers {
         if !packet.is_genuine {
             return Err(Unheard::Forged);
         }
-        let known = self
-            .last
-            .iter()
-            .position(|(known, _)| *known == packet.source);
-        if let Some(at) = known {
-            let (_, last) = self.last[at];
-            // A stored number outside the window does not block its sender, whose clock was wrong then.
-            if is_timely(hmac, wall, last) && !is_after(trailer.number, last) {
-                return Err(Unheard::Repeated);
-            }
-            self.last.remove(at);
-        } else if self.last.len() == SENDERS {
-            // The table is full: the sender with the oldest packet is forgotten.
-            self.last.remove(0);
+        // A stored number outside the window does not block its sender, whose clock was wrong then.
+        if let Some(last) = last
+            && is_timely(hmac, wall, last.number)
+            && !is_after(trailer.number, last.number)
+        {
+            return Err(Unheard::Repeated);
         }
-        self.last.push((packet.source, trailer.number));
+        match known {
+            Some(known) => drop(self.last.remove(known)),
+            // The table is full: the sender with the oldest packet is forgotten.
+            None if self.last.len() == SENDERS => drop(self.last.remove(0)),
+            None => {}
+        }
+        self.last.push(Accepted {
+            from,
+            number: trailer.number,
+            continues_until: at + wait,
+        });
         Ok(())
     }
 }

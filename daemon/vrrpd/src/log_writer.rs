@@ -367,9 +367,9 @@ fn write_report(report: Report) {
             };
             warn!(
                 instance = %router, %source, ahead,
-                "{router}: the clock of {source} is {by} s {direction} of this host's: from {} s on its \
-                 advertisements are rejected, and both hosts are master; synchronise both clocks (NTP) \
-                 (logged once a minute)",
+                "{router}: the clock of {source} is {by} s {direction} of this host's: from {} s on, after an \
+                 interruption or a restart, its advertisements are rejected, and both hosts are master; \
+                 synchronise both clocks (NTP) (logged once a minute)",
                 window.as_secs() + 1,
             );
         }

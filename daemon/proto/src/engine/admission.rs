@@ -127,7 +127,7 @@ impl Instance {
             *learned = Learned::Foreign(received);
             return Err(DropCause::ForeignRouter);
         }
-        if let Some(sender) = self.authenticate(packet, &received, wall)? {
+        if let Some(sender) = self.authenticate(packet, &received, heard_at, wall)? {
             *learned = Learned::Signed(sender);
         }
         // RFC 3768 7.1 MUST: the owner discards all advertisements
@@ -182,12 +182,13 @@ impl Instance {
         self.router.state() == State::Master && (advert.resigns() || says_the_same())
     }
 
-    /// Checks the HMAC and the replay protection of a packet that arrived when the wall clock showed `wall`.
-    /// Returns its sender, if it is signed: a packet whose sender is recorded never passes again.
+    /// Checks the HMAC and the replay protection of a packet that arrived at `heard_at`, when the wall clock
+    /// showed `wall`. Returns its sender, if it is signed: a packet whose sender is recorded never passes again.
     fn authenticate(
         &self,
         packet: &Packet<'_>,
         received: &Received<'_>,
+        heard_at: Instant,
         wall: Duration,
     ) -> Result<Option<Sender>, DropCause> {
         let Authentication::Hmac(hmac) = &self.params.authentication else {
@@ -202,7 +203,10 @@ impl Instance {
         }
         let trailer = Trailer::parse(packet.payload)?;
         // Before the HMAC, which costs more.
-        if !hmac.anti_replay.is_timely(trailer.sequence, wall) {
+        let Trailer { sequence, .. } = trailer;
+        if !hmac.anti_replay.is_timely(sequence, wall)
+            && !self.heard.continues(packet.source, sequence, heard_at)
+        {
             return Err(DropCause::HmacTime);
         }
         let key = hmac.key(trailer.key).ok_or(DropCause::HmacKey)?;
@@ -214,6 +218,7 @@ impl Instance {
             sequence: trailer.sequence,
             key: trailer.key,
             ahead: trailer.sequence.seconds_ahead(wall),
+            continues_until: heard_at + self.router.wait_for(received.advert.interval),
         };
         if self.heard.is_new(&sender, wall, hmac.anti_replay) {
             Ok(Some(sender))

@@ -427,9 +427,11 @@ impl Oracle {
         let says = self.heeds(at, router, own, packet);
         let mut numbers = router.numbers.clone();
         let wall = self.wall_at(at);
+        let priority = self.priority(&router.config);
         let says = says.and_then(|says| {
             if let Some(hmac) = &router.config.hmac {
-                numbers.admit(hmac, wall, packet)?;
+                let wait = router.wait_for(priority, says.interval);
+                numbers.admit(hmac, (at, wall), wait, packet)?;
             }
             if is_deaf(&router.config) {
                 return Err(Unheard::Subject);

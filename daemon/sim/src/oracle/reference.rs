@@ -368,6 +368,11 @@ impl Watched {
         3 * interval + skew(self.config.version, priority, interval)
     }
 
+    /// Senders of signed advertisements that arrive without interruption.
+    pub(crate) fn continuing(&self, now: Instant) -> impl Iterator<Item = IpAddr> + '_ {
+        self.numbers.continuing(now)
+    }
+
     /// Records the sender of an accepted advertisement as a peer. Returns whether it is a new one.
     pub(super) fn meet(
         &mut self,

@@ -8,8 +8,8 @@ use std::time::Duration;
 use vrrp_proto::params::{HmacMode, LvsSync};
 use vrrp_proto::routing::Routed;
 use vrrp_proto::{
-    Cause, Family, FaultReason, InterfaceAddress, InterfaceIndex, Link, LvsRole, MacAddress, State,
-    Transition, Version, Vrid,
+    Cause, Family, FaultReason, Instant, InterfaceAddress, InterfaceIndex, Link, LvsRole,
+    MacAddress, State, Transition, Version, Vrid,
 };
 
 use super::group::entangled;
@@ -45,13 +45,21 @@ pub(super) struct Member {
     receivers: BTreeMap<Family, BTreeSet<IpAddr>>,
     /// Addresses under which it receives packets.
     addresses: BTreeSet<IpAddr>,
+    /// Senders that it receives without interruption, whatever their clock shows.
+    continuing: BTreeSet<IpAddr>,
     pub(super) config: RouterConfig,
 }
 
 impl Member {
-    pub(super) fn new(host: &Host, oracle: &Oracle, (name, router): (&str, &Watched)) -> Self {
+    pub(super) fn new(
+        now: Instant,
+        host: &Host,
+        oracle: &Oracle,
+        (name, router): (&str, &Watched),
+    ) -> Self {
         let config = &router.config;
         Self {
+            continuing: router.continuing(host.clock.shows(now)).collect(),
             sources: host.sources(name),
             receivers: router.receivers.clone(),
             addresses: host.kernel.addresses().map(|(_, a, _)| a.address).collect(),
@@ -130,11 +138,16 @@ impl Member {
         };
         let is_sender = |known: &IpAddr| other.sources.get(&family) == Some(known);
         let is_here = |known: &IpAddr| self.addresses.contains(known);
+        let continues = || {
+            let source = other.sources.get(&family);
+            source.is_some_and(|source| self.continuing.contains(source))
+        };
         let proves = match (&self.config.hmac, other.config.signs()) {
             (None, _) => true,
             (Some(own), Some(theirs)) => {
                 let apart = self.clock.abs_diff(other.clock);
-                own.accepts(theirs.active) && (own.window == 0 || apart <= own.window)
+                let is_timely = own.window == 0 || apart <= own.window;
+                own.accepts(theirs.active) && (is_timely || continues())
             }
             (Some(own), None) => own.mode != HmacMode::Enforce,
         };
@@ -855,7 +868,7 @@ impl World<'_> {
                 if !is_usable(host, config) || oracle.is_kept_by_tracker(config) {
                     continue;
                 }
-                members.push(Member::new(host, oracle, (name, router)));
+                members.push(Member::new(self.now, host, oracle, (name, router)));
             }
         }
         for (index, router) in self.foreign.iter().enumerate() {
@@ -869,6 +882,7 @@ impl World<'_> {
                     addresses: BTreeSet::from([router.source()]),
                     is_idle: false,
                     clock: 0,
+                    continuing: BTreeSet::new(),
                     station: station(self.hosts.len() + index),
                     is_master: router.state == foreign::State::Active,
                     priority: config.priority,

@@ -166,7 +166,7 @@ impl World<'_> {
                 station: host.id,
                 lets_stand,
                 members: members
-                    .map(|router| Member::new(host, oracle, router))
+                    .map(|router| Member::new(self.now, host, oracle, router))
                     .collect(),
             });
         }

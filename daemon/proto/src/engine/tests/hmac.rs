@@ -380,6 +380,32 @@ fn reload_keeps_sent_and_received_sequence_numbers() {
 }
 
 #[test]
+fn clock_that_is_set_ends_no_uninterrupted_series() {
+    let hour = Duration::from_secs(3_600);
+    let mut node = node(signing(HmacMode::Enforce));
+    let receive = |node: &mut Node, ahead: Duration| {
+        let wall = WALL + node.now.since(T0) + ahead;
+        let before = node.status("VI_1").counters.adverts_received;
+        node.receive(ETH1, PEER, &from_peer(200, wall, 1));
+        node.status("VI_1").counters.adverts_received > before
+    };
+    assert!(!receive(&mut node, hour), "an unknown sender");
+    assert!(receive(&mut node, Duration::ZERO));
+    node.advance(SECOND * 3);
+    assert!(receive(&mut node, hour));
+    assert!(!receive(&mut node, hour), "the same number");
+    node.advance(SECOND);
+    assert!(receive(&mut node, hour));
+    assert_eq!(node.state("VI_1"), State::Backup);
+    // The clock is corrected: the sender begins anew.
+    node.advance(SECOND);
+    assert!(receive(&mut node, Duration::ZERO));
+    node.advance(SECOND * 5);
+    assert!(!receive(&mut node, hour), "after an interruption");
+    assert_eq!(node.state("VI_1"), State::Master);
+}
+
+#[test]
 fn clock_that_nearly_leaves_the_window_is_reported_once_a_minute() {
     let mut node = node(signing(HmacMode::Enforce));
     let said = |node: &mut Node, ahead: u64| {
