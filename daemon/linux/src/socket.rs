@@ -10,6 +10,7 @@
 //! because a router sends from the interface's primary address, and one socket serves routers with
 //! different ones.
 
+use std::cell::Cell;
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU32;
@@ -50,6 +51,8 @@ pub struct AdvertSocket {
     interface: InterfaceIndex,
     family: Family,
     queue: Vec<Queued>,
+    /// Time at which no packet waited: what is read later arrived later.
+    emptied_at: Cell<Instant>,
 }
 
 #[derive(Debug)]
@@ -126,6 +129,7 @@ impl AdvertSocket {
             interface,
             family,
             queue: Vec::with_capacity(ROUTERS),
+            emptied_at: Cell::new(Instant::ZERO),
         })
     }
 
@@ -146,14 +150,20 @@ impl AdvertSocket {
     /// A pending error of the socket, such as ENETDOWN, which the kernel reports once.
     pub fn receive<'b>(&self, batch: &'b mut ReceiveBatch) -> io::Result<Packets<'b>> {
         let ReceiveBatch { buffers, incoming } = batch;
+        let before = clock::now();
         let received = match sys::receive_many(self.socket.as_fd(), buffers, incoming) {
             Ok(received) => received,
             Err(error) if is_nothing(&error) => 0,
             Err(error) => return Err(error),
         };
+        let earliest = self.emptied_at.get();
+        if received < buffers.len() {
+            self.emptied_at.set(before);
+        }
         Ok(Packets {
             interface: self.interface,
             clocks: Clocks::read(),
+            earliest,
             batch_is_full: received == buffers.len(),
             buffers: buffers[..received].iter(),
             incoming: incoming.iter(),
@@ -322,12 +332,22 @@ impl Default for ReceiveBatch {
 pub struct Packets<'b> {
     interface: InterfaceIndex,
     clocks: Clocks,
+    /// Time before which none of the packets arrived.
+    earliest: Instant,
     batch_is_full: bool,
     buffers: std::slice::Iter<'b, [u8; PACKET_LEN]>,
     incoming: std::slice::Iter<'b, Incoming>,
 }
 
 impl Packets<'_> {
+    /// Arrival of a packet, by the stamp of the kernel. If the wall clock was set ahead after that, the stamp
+    /// seems to be as old as the step is long.
+    fn arrival(&self, stamp: Option<Duration>) -> Instant {
+        let present = self.clocks.daemon;
+        let arrival = stamp.map_or(present, |stamp| self.clocks.translate(stamp));
+        arrival.max(self.earliest)
+    }
+
     /// Whether the batch was filled, so that more packets may be waiting.
     pub const fn batch_is_full(&self) -> bool {
         self.batch_is_full
@@ -387,9 +407,7 @@ impl<'b> Iterator for Packets<'b> {
                 },
             };
             return Some(Packet {
-                at: incoming
-                    .stamp
-                    .map_or(self.clocks.daemon, |stamp| self.clocks.translate(stamp)),
+                at: self.arrival(incoming.stamp),
                 interface: self.interface,
                 source,
                 destination,
@@ -397,5 +415,33 @@ impl<'b> Iterator for Packets<'b> {
                 payload,
             });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packet_is_never_older_than_the_last_empty_queue() {
+        let seconds = Duration::from_secs;
+        let (present, real) = (Instant::ZERO + seconds(10_000), seconds(1_800_000_000));
+        let packets = Packets {
+            interface: InterfaceIndex(2),
+            clocks: Clocks {
+                daemon: present,
+                real,
+            },
+            earliest: present - seconds(1),
+            batch_is_full: false,
+            buffers: [].iter(),
+            incoming: [].iter(),
+        };
+        let arrival = |stamp| packets.arrival(Some(stamp));
+        assert_eq!(arrival(real - seconds(1) / 2), present - seconds(1) / 2);
+        // The wall clock was set by an hour while the packet waited.
+        assert_eq!(arrival(real - seconds(3_600)), present - seconds(1));
+        assert_eq!(arrival(real + seconds(3_600)), present);
+        assert_eq!(packets.arrival(None), present);
     }
 }

@@ -363,11 +363,11 @@ fn write_report(report: Report) {
         } => {
             let (by, direction) = match ahead < 0 {
                 true => (-ahead, "behind"),
-                false => (ahead, "ahead"),
+                false => (ahead, "ahead of"),
             };
             warn!(
                 instance = %router, %source, ahead,
-                "{router}: the clock of {source} is {by} s {direction} of this host's: from {} s on, after an \
+                "{router}: the clock of {source} is {by} s {direction} this host's: from {} s on, after an \
                  interruption or a restart, its advertisements are rejected, and both hosts are master; \
                  synchronise both clocks (NTP) (logged once a minute)",
                 window.as_secs() + 1,
