@@ -20,5 +20,5 @@ pub struct Ids {
 /// Makes a program run with these IDs and no others. The start fails with EPERM if this process may not give
 /// them: it needs CAP_SETUID and CAP_SETGID.
 pub fn run_as(command: &mut Command, ids: Ids) {
-    sys::run_as(command, ids);
+    sys::run_as(command, ids.user, ids.group, ids.groups);
 }

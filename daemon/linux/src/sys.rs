@@ -13,7 +13,7 @@ use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::ids::Ids;
+use nix::unistd::{Gid, Uid};
 
 /// Maximum number of packets that one system call sends or receives.
 pub(crate) const MANY: usize = 64;
@@ -337,12 +337,7 @@ pub(crate) fn restore_child_signal() -> io::Result<()> {
 }
 
 /// Sets the IDs of a program between fork and exec, the user last, because only root may set the others.
-pub(crate) fn run_as(command: &mut Command, ids: Ids) {
-    let Ids {
-        user,
-        group,
-        groups,
-    } = ids;
+pub(crate) fn run_as(command: &mut Command, user: Uid, group: Gid, groups: Vec<Gid>) {
     let set = move || {
         nix::unistd::setgroups(&groups)?;
         nix::unistd::setgid(group)?;
