@@ -108,7 +108,7 @@ struct Accepted {
 }
 
 impl Numbers {
-    /// Senders whose next packet is accepted whatever their clock shows.
+    /// Senders of which the next packet is accepted with any clock.
     pub(crate) fn continuing(&self, now: Instant) -> impl Iterator<Item = IpAddr> + '_ {
         let last = self.last.iter();
         let continuing = last.filter(move |accepted| now <= accepted.continues_until);

@@ -45,7 +45,7 @@ pub(super) struct Member {
     receivers: BTreeMap<Family, BTreeSet<IpAddr>>,
     /// Addresses under which it receives packets.
     addresses: BTreeSet<IpAddr>,
-    /// Senders that it receives without interruption, whatever their clock shows.
+    /// Senders that it receives without interruption, and therefore with any clock.
     continuing: BTreeSet<IpAddr>,
     pub(super) config: RouterConfig,
 }

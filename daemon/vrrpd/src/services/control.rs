@@ -5,7 +5,7 @@
 //!
 //! - A user has at most [`PER_USER`] connections at a time, and all users together [`TOTAL`]; root and the
 //!   daemon's user have as many for themselves. A further connection ends one of the same user whose client
-//!   does not read; without such a one it receives an error at once, so that no other user waits behind it.
+//!   does not read; without such a one it receives an error at once, so that other users do not wait.
 //! - Clients that wait at the same time receive the same snapshot. After one that took long the next is taken
 //!   later, so that clients use at most a tenth of the time of the node's thread and of this one.
 
