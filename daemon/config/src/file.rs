@@ -1,6 +1,6 @@
-//! Reads the text of a configuration file.
+//! Reads the text of a configuration file, and the permissions of files.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io::{self, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -18,10 +18,32 @@ const ANSWER: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(crate) struct Text {
     pub(crate) text: String,
+    pub(crate) mode: Mode,
+}
+
+/// Permissions of a file (inode(7)).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mode(u32);
+
+impl Mode {
+    pub(crate) fn of(metadata: &Metadata) -> Self {
+        Self(metadata.permissions().mode())
+    }
+
     /// Whether every local user may read the file.
-    pub(crate) readable_by_all: bool,
+    pub(crate) const fn is_readable_by_all(self) -> bool {
+        self.0 & 0o004 != 0
+    }
+
     /// Whether every local user may write the file.
-    pub(crate) writable_by_all: bool,
+    pub(crate) const fn is_writable_by_all(self) -> bool {
+        self.0 & 0o002 != 0
+    }
+
+    /// Whether only its owner may rename or delete a file of this directory.
+    pub(crate) const fn is_sticky(self) -> bool {
+        self.0 & 0o1000 != 0
+    }
 }
 
 /// Reason why a file contains no configuration.
@@ -46,11 +68,10 @@ pub(crate) fn read(file: &Path) -> Result<Text, NoText> {
     if kind.is_dir() {
         return Err(NoText::Unusable("it is a directory".to_owned()));
     }
-    let contents = match kind.is_file() {
+    let Contents { bytes, mode } = match kind.is_file() {
         true => Contents::of(file)?,
         false => Contents::within(ANSWER, file)?,
     };
-    let Contents { bytes, mode } = contents;
     if bytes.len() as u64 > LARGEST {
         let text = format!("it is larger than {} MiB", LARGEST >> 20);
         return Err(NoText::Unusable(text));
@@ -70,11 +91,7 @@ pub(crate) fn read(file: &Path) -> Result<Text, NoText> {
         let line = valid.iter().filter(|byte| **byte == b'\n').count() + 1;
         NoText::Unusable(format!("line {line} contains bytes that are not UTF-8"))
     })?;
-    Ok(Text {
-        text,
-        readable_by_all: mode & 0o004 != 0,
-        writable_by_all: mode & 0o002 != 0,
-    })
+    Ok(Text { text, mode })
 }
 
 /// Contents and mode of a file.
@@ -82,13 +99,13 @@ pub(crate) fn read(file: &Path) -> Result<Text, NoText> {
 struct Contents {
     /// Not more than one byte beyond [`LARGEST`].
     bytes: Vec<u8>,
-    mode: u32,
+    mode: Mode,
 }
 
 impl Contents {
     fn of(file: &Path) -> io::Result<Self> {
         let file = File::open(file)?;
-        let mode = file.metadata()?.permissions().mode();
+        let mode = Mode::of(&file.metadata()?);
         let mut bytes = Vec::new();
         file.take(LARGEST + 1).read_to_end(&mut bytes)?;
         Ok(Self { bytes, mode })

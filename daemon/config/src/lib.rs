@@ -11,8 +11,8 @@
 //!
 //! Steps 2 to 4 continue after a problem, and [`Problems`] contains all problems, each with its
 //! path, the value and the remedy. `secret` then reads the passwords and keys from their files, and
-//! `programs` looks at the permissions of programs. Only these two depend on the host; the others are functions of the text, so that a
-//! configuration can be checked on the machine that builds it.
+//! `programs` looks at the permissions of programs. Only these two depend on the host; the others are
+//! functions of the text, so that a configuration can be checked on the machine that builds it.
 
 mod address;
 mod check;
@@ -101,11 +101,7 @@ pub fn parse(text: &str) -> Result<Checked, Problems> {
 ///
 /// See [`LoadError`]. The configuration is complete, or there is none.
 pub fn load(file: &FilePath, secrets: Secrets) -> Result<Loaded, LoadError> {
-    let Text {
-        text,
-        readable_by_all,
-        writable_by_all,
-    } = file::read(file).map_err(|no_text| {
+    let Text { text, mode } = file::read(file).map_err(|no_text| {
         let file = file.to_owned();
         match no_text {
             NoText::Unreadable(source) => LoadError::Unreadable { file, source },
@@ -116,10 +112,10 @@ pub fn load(file: &FilePath, secrets: Secrets) -> Result<Loaded, LoadError> {
         file: file.to_owned(),
         problems,
     })?;
-    if readable_by_all {
+    if mode.is_readable_by_all() {
         checked.warn_of_open_secrets();
     }
-    if writable_by_all {
+    if mode.is_writable_by_all() {
         checked.warn_of_writable_file();
     }
     let credentials = std::env::var_os("CREDENTIALS_DIRECTORY");

@@ -2,19 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path as FilePath;
 
-use vrrp_proto::notify::{Notify, Subject};
+use vrrp_proto::notify::Subject;
 
+use crate::file::Mode;
 use crate::problem::{Path, Problem};
 use crate::{Loaded, Probe};
-
-/// Permission of all users to write.
-const WRITABLE: u32 = 0o002;
-
-/// Sticky bit of a directory: only the owner of a file may rename or delete it.
-const STICKY: u32 = 0o1000;
 
 /// Returns a warning for each program that every local user may replace, at the first place that names it for a
 /// user. A program that does not exist is not one of them.
@@ -33,7 +27,7 @@ pub(crate) fn replaceable(loaded: &Loaded) -> Vec<Problem> {
             Subject::Group(_) => "groups",
         };
         let path = root.key(kind).key(subject.name()).key("notify");
-        let commands = commands(notify);
+        let commands = notify.commands_by_key();
         programs.extend(commands.map(|(key, c)| (path.key(key), &c.words, &c.user)));
     }
     let mut known = BTreeSet::new();
@@ -50,28 +44,16 @@ pub(crate) fn replaceable(loaded: &Loaded) -> Vec<Problem> {
     warnings.collect()
 }
 
-fn commands<C>(notify: &Notify<C>) -> impl Iterator<Item = (&'static str, &C)> {
-    let all = [
-        ("master", &notify.master),
-        ("backup", &notify.backup),
-        ("fault", &notify.fault),
-        ("stop", &notify.stop),
-        ("contested", &notify.contested),
-        ("any", &notify.any),
-    ];
-    all.into_iter()
-        .filter_map(|(word, command)| Some((word, command.as_ref()?)))
-}
-
 /// Returns what permits every user to replace a program, and the remedy.
 fn reason(program: &FilePath) -> Option<String> {
-    let mode = |file: &FilePath| Some(fs::metadata(file).ok()?.permissions().mode());
-    if mode(program)? & WRITABLE != 0 {
+    let mode = |file: &FilePath| fs::metadata(file).ok().as_ref().map(Mode::of);
+    if mode(program)?.is_writable_by_all() {
         let program = program.display();
         return Some(format!("{program} is world-writable, chmod o-w {program}"));
     }
     let directory = program.parent()?;
-    if mode(directory)? & (WRITABLE | STICKY) == WRITABLE {
+    let mode = mode(directory)?;
+    if mode.is_writable_by_all() && !mode.is_sticky() {
         let directory = directory.display();
         return Some(format!(
             "the directory {directory} is world-writable, chmod o-w {directory}"

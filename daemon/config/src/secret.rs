@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
 
@@ -12,6 +11,7 @@ use vrrp_proto::params::{AntiReplay, Authentication, HmacMode, HmacParams};
 use vrrp_proto::wire::hmac::{Key, KeyId};
 
 use crate::Secrets;
+use crate::file::Mode;
 use crate::problem::{Findings, Path, Problem, quoted};
 use crate::value::{KeyText, TRUNCATION};
 
@@ -199,16 +199,11 @@ impl SecretFile {
             credentials.ok_or(Failure::NoCredentials)?.join(&self.file)
         };
         let file = File::open(file)?;
-        let open_to_all = readable_by_all(&file)?;
+        let open_to_all = Mode::of(&file.metadata()?).is_readable_by_all();
         // A trailing newline, and one byte that shows that the file is too long.
         let enough = most + 2;
         let mut bytes = Vec::with_capacity(enough);
         file.take(enough as u64).read_to_end(&mut bytes)?;
         Ok((bytes, open_to_all))
     }
-}
-
-/// Whether `file` is world-readable.
-fn readable_by_all(file: &File) -> io::Result<bool> {
-    Ok(file.metadata()?.permissions().mode() & 0o004 != 0)
 }

@@ -85,6 +85,11 @@ pub struct Notify<C> {
 impl<C> Notify<C> {
     /// All commands.
     pub fn all_commands(&self) -> impl Iterator<Item = &C> {
+        self.commands_by_key().map(|(_, command)| command)
+    }
+
+    /// All commands, each with its key in the configuration.
+    pub fn commands_by_key(&self) -> impl Iterator<Item = (&'static str, &C)> {
         let Self {
             master,
             backup,
@@ -94,9 +99,16 @@ impl<C> Notify<C> {
             any,
             ..
         } = self;
-        [master, backup, fault, stop, contested, any]
-            .into_iter()
-            .flatten()
+        let all = [
+            ("master", master),
+            ("backup", backup),
+            ("fault", fault),
+            ("stop", stop),
+            ("contested", contested),
+            ("any", any),
+        ];
+        all.into_iter()
+            .filter_map(|(key, command)| Some((key, command.as_ref()?)))
     }
 }
 

@@ -215,9 +215,9 @@ impl Instance {
         }
         let sender = Sender {
             address: packet.source,
-            sequence: trailer.sequence,
+            sequence,
             key: trailer.key,
-            ahead: trailer.sequence.seconds_ahead(wall),
+            ahead: sequence.seconds_ahead(wall),
             continues_until: heard_at + self.router.wait_for(received.advert.interval),
         };
         if self.heard.is_new(&sender, wall, hmac.anti_replay) {

@@ -586,17 +586,21 @@ fn firsts(now: Instant, instance: &Instance) -> impl Iterator<Item = Sighting> +
     peer_tables.filter_map(move |peer_table| peer_table.first(now, &instance.router))
 }
 
-/// Returns the family in which the master has a lower priority, if it is one only.
-fn lower_family(now: Instant, instance: &Instance) -> Option<Family> {
+/// Returns the masters of [`firsts`] with a lower priority.
+fn lower(now: Instant, instance: &Instance) -> impl Iterator<Item = Sighting> + '_ {
     let ours = instance.priority().get();
-    let mut lower = firsts(now, instance).filter(|sighting| sighting.priority < ours);
+    firsts(now, instance).filter(move |sighting| sighting.priority < ours)
+}
+
+/// Returns the only family in which the master has a lower priority, or `None` if there are two.
+fn lower_family(now: Instant, instance: &Instance) -> Option<Family> {
+    let mut lower = lower(now, instance);
     let family = Family::of(lower.next()?.from);
     lower.next().is_none().then_some(family)
 }
 
 fn hears_lower(now: Instant, instance: &Instance) -> bool {
-    let ours = instance.priority().get();
-    firsts(now, instance).any(|sighting| sighting.priority < ours)
+    lower(now, instance).next().is_some()
 }
 
 /// Returns the end of a member's wait for a master.

@@ -288,12 +288,21 @@ impl Oracle {
 
     /// Whether a member receives only lower priorities in one of its families.
     fn is_above(&self, now: Instant, member: &str) -> bool {
+        self.lower_families(now, member).next().is_some()
+    }
+
+    /// Families in which a member receives only lower priorities.
+    fn lower_families<'o>(
+        &'o self,
+        now: Instant,
+        member: &'o str,
+    ) -> impl Iterator<Item = Family> + 'o {
         let config = &self.routers[member].config;
         let priority = self.priority(config);
-        let mut loudest = config
-            .spoken()
-            .filter_map(|family| self.loudest_in(now, member, family));
-        loudest.any(|sighting| sighting.priority < priority)
+        config.spoken().filter(move |family| {
+            let loudest = self.loudest_in(now, member, *family);
+            loudest.is_some_and(|sighting| sighting.priority < priority)
+        })
     }
 
     fn take_over(&mut self, now: Instant, group: &str, members: &[String], due: Instant) -> Moves {
@@ -327,13 +336,7 @@ impl Oracle {
         };
         let cause = {
             let (listening, config, priority) = listening(&leader);
-            let lower: Vec<Family> = config
-                .spoken()
-                .filter(|family| {
-                    let loudest = self.loudest_in(now, &leader, *family);
-                    loudest.is_some_and(|sighting| sighting.priority < priority)
-                })
-                .collect();
+            let lower: Vec<Family> = self.lower_families(now, &leader).collect();
             let family = match lower[..] {
                 [family] if decided => Some(family),
                 _ => None,

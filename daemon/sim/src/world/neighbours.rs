@@ -14,7 +14,7 @@ use vrrp_proto::{Cause, Family, Instant, InterfaceAddress, State, Transition};
 
 use super::World;
 use crate::foreign;
-use crate::host::Datagram;
+use crate::host::{Datagram, Host};
 use crate::invariants::{Invariant, Violation};
 use crate::network::Station;
 use crate::scenario::{RouterConfig, own_ipv4};
@@ -126,14 +126,7 @@ impl World<'_> {
     fn is_on_link(&self, from: Station, segment: u8, to: IpAddr) -> bool {
         let mut own: Vec<InterfaceAddress> = Vec::new();
         match self.hosts.get(usize::from(from)) {
-            Some(host) => {
-                let index = host.kernel.on(segment);
-                let held = host.kernel.addresses();
-                own.extend(
-                    held.filter(|(on, ..)| Some(*on) == index)
-                        .map(|(_, held, _)| held),
-                );
-            }
+            Some(host) => own.extend(addresses_on(host, segment).map(|(held, _)| held)),
             // Only the network matters.
             None => own.push(own_ipv4(segment, 1)),
         }
@@ -201,11 +194,10 @@ impl World<'_> {
             return Ok(());
         };
         // It asks only for peers on a network of the host, and without a link it asks for none.
-        let kernel = &self.hosts[usize::from(id)].kernel;
-        let own = kernel.addresses().filter(|(_, _, ours)| !ours);
-        let mut own = own.filter(|(on, ..)| Some(*on) == kernel.on(key.0));
+        let own = addresses_on(&self.hosts[usize::from(id)], key.0);
+        let mut own = own.filter(|(_, ours)| !ours);
         let is_neighbour = vrrp_proto::is_link_local(source)
-            || own.any(|(_, address, _)| address.is_network_of(source));
+            || own.any(|(address, _)| address.is_network_of(source));
         if !is_neighbour || self.is_unlinked(id, &t.router) {
             return Ok(());
         }
@@ -276,4 +268,12 @@ impl World<'_> {
         }
         Ok(())
     }
+}
+
+/// Addresses of a host on its interface in a network, each with whether it has the daemon's mark.
+fn addresses_on(host: &Host, segment: u8) -> impl Iterator<Item = (InterfaceAddress, bool)> + '_ {
+    let index = host.kernel.on(segment);
+    let held = host.kernel.addresses();
+    held.filter(move |(on, ..)| Some(*on) == index)
+        .map(|(_, address, ours)| (address, ours))
 }
