@@ -1296,6 +1296,7 @@ FAULTS = [
         "            }\n"
         "            plan(&desired, &mut self.mirror, &mut self.wishes.changes);\n"
         "        }\n"
+        "        self.put_behind_own(host);\n"
         "        self.apply_changes(now, host);\n",
         "        let wished: Vec<_> = self.wishes.addresses.drain(..).collect();\n"
         "        for desired in &wished {\n"
@@ -1369,6 +1370,18 @@ FAULTS = [
         MIRROR,
         "        if held.ours {\n            self.waiting",
         "        if held.ours && false {\n            self.waiting",
+    ),
+    Fault(
+        "promoted virtual address stays before the own one",
+        MIRROR,
+        "                if known.is_some() && ours && !held.secondary {\n",
+        "                if known.is_some() && ours && held.secondary {\n",
+    ),
+    Fault(
+        "own address that comes second stays behind a virtual one",
+        MIRROR,
+        "        if held.secondary && !held.ours && !self.has_own_primary",
+        "        if held.secondary && held.ours && !self.has_own_primary",
     ),
     Fault(
         "interface notifications open no sockets",

@@ -77,7 +77,11 @@ impl FakeHost {
         all.map(|(_, held)| held.address.to_string()).collect()
     }
 
+    /// Adds an address, unless the interface holds it.
     pub(crate) fn add(&mut self, address: InterfaceAddress, ours: bool) {
+        if self.held.iter().any(|(_, held)| held.address == address) {
+            return;
+        }
         let mut others = self.held.iter();
         let secondary = others.any(|(_, held)| is_of_one_network(held.address, address));
         let held = Held {

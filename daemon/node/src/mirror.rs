@@ -61,6 +61,17 @@ pub struct Dump {
     pub marks: bool,
 }
 
+/// An address of the daemon that is before the host's own one in its network.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BeforeOwn {
+    pub(crate) interface: InterfaceIndex,
+    pub(crate) address: InterfaceAddress,
+    /// Form in which the address was requested.
+    pub(crate) form: AddressForm,
+    /// The host's own address.
+    pub(crate) own: InterfaceAddress,
+}
+
 /// Mirror of the kernel's links and addresses.
 #[derive(Debug, Default)]
 pub struct Mirror {
@@ -76,6 +87,16 @@ pub struct Mirror {
     in_doubt: bool,
     /// Addresses that planned changes delete, until the changes are carried out.
     departed: BTreeMap<(InterfaceIndex, InterfaceAddress), Entry>,
+    /// Number of times that all waiting events had been read.
+    readings: u64,
+    /// Addresses of the daemon that were deleted, and requested again before that event was read, see
+    /// [`may_be_held`](Mirror::may_be_held).
+    uncertain: BTreeSet<(InterfaceIndex, InterfaceAddress)>,
+    /// IPv4 addresses that are not secondary ones.
+    primaries: BTreeSet<(InterfaceIndex, InterfaceAddress)>,
+    /// Addresses in whose networks one of the daemon may be before the host's own one, see
+    /// [`take_before_own`](Self::take_before_own).
+    out_of_order: BTreeSet<(InterfaceIndex, InterfaceAddress)>,
 }
 
 type Addresses = BTreeMap<InterfaceAddress, Entry>;
@@ -87,6 +108,8 @@ struct Entry {
     place: u64,
     /// Form in which this daemon added the address; the default form if it did not.
     form: AddressForm,
+    /// Value of [`Mirror::readings`] when this daemon requested the address.
+    requested: Option<u64>,
 }
 
 impl Entry {
@@ -140,7 +163,7 @@ impl Mirror {
             }
             Event::Link(link) => self.put_link(link),
             Event::LinkRemoved(interface) => {
-                self.addresses.remove(&interface);
+                self.forget_addresses(interface);
                 let known = self.links.remove(&interface)?;
                 self.forget_name(&known);
                 Some(Input::LinkRemoved(interface))
@@ -149,13 +172,17 @@ impl Mirror {
             // the address. The engine would ignore an address of a link that it does not know.
             Event::AddressAdded(interface, _) if !self.links.contains_key(&interface) => None,
             Event::AddressAdded(interface, held) => self.put_address(interface, held),
-            Event::AddressRemoved(interface, address, loss) => self
-                .remove(interface, address)
-                .then_some(Input::AddressRemoved {
+            Event::AddressRemoved(interface, address, loss) => {
+                let gone = self.remove(interface, address)?;
+                if gone.requested == Some(self.readings) {
+                    self.uncertain.insert((interface, address));
+                }
+                Some(Input::AddressRemoved {
                     interface,
                     address,
                     loss,
-                }),
+                })
+            }
         }
     }
 
@@ -171,10 +198,34 @@ impl Mirror {
         self.in_doubt
     }
 
+    /// Notes that all events up to now have been [applied](Self::apply).
+    pub(crate) const fn no_news_waits(&mut self) {
+        self.readings += 1;
+    }
+
+    /// Whether the interface may hold an IPv4 address of the daemon although an event said that it was
+    /// deleted: the daemon had requested the address after it last read events, so the deletion may be older
+    /// than the request.
+    pub(crate) fn may_be_held(&self, interface: InterfaceIndex, address: InterfaceAddress) -> bool {
+        self.uncertain.contains(&(interface, address))
+    }
+
+    /// Addresses with any prefix length that the interface [may hold](Self::may_be_held).
+    pub(crate) fn forms_maybe_held(
+        &self,
+        interface: InterfaceIndex,
+        address: IpAddr,
+    ) -> impl Iterator<Item = InterfaceAddress> {
+        let form = move |prefix| (interface, InterfaceAddress { address, prefix });
+        let held = self.uncertain.range(form(0)..=form(u8::MAX));
+        held.map(|(_, address)| *address)
+    }
+
     /// Replaces the mirror with a dump, at the start and after lost events, and returns the differences:
     /// removals first, those of addresses with the daemon's mark last among them, then additions.
     pub fn replace(&mut self, dump: Dump) -> Vec<Input<'static>> {
         self.in_doubt = false;
+        self.uncertain.clear();
         self.marks = dump.marks;
         let mut inputs = Vec::new();
         self.remove_links_missing_in(&dump, &mut inputs);
@@ -186,13 +237,14 @@ impl Mirror {
 
         // All addresses are inserted again, so that they have the order of the dump.
         let mut before = std::mem::take(&mut self.addresses);
+        self.primaries.clear();
         let mut added = Vec::new();
         for (interface, held) in dump.addresses {
             let known = before
                 .get_mut(&interface)
                 .and_then(|addresses| addresses.remove(&held.address));
             let ours = self.is_ours(held, known);
-            self.put_in_last_place(interface, Held { ours, ..held }, form_of(known));
+            self.put_in_last_place(interface, Held { ours, ..held }, form_of(known), None);
             if known.is_none_or(|known| known.ours != ours) {
                 added.push(address_added(interface, held.address, ours));
             }
@@ -221,9 +273,10 @@ impl Mirror {
                     ours: true,
                     secondary: self.has_network_of(interface, address),
                 };
-                self.put_in_last_place(interface, held, form);
+                self.put_in_last_place(interface, held, form, Some(self.readings));
             }
             Change::Delete { interface, address } => {
+                self.uncertain.remove(&(interface, address));
                 if let Some(entry) = self.entry(interface, address) {
                     self.departed.insert((interface, address), entry);
                 }
@@ -274,6 +327,32 @@ impl Mirror {
                 && is_of_one_network(*gone, address)
                 && scope(&entry.form) != scope(form)
         })
+    }
+
+    /// Takes the addresses of the daemon that are before the host's own one in their network, with the form
+    /// in which they were requested, and with that own address.
+    ///
+    /// The host would send from the virtual address, and that leaves it at the next switch. It happens when
+    /// the own address is changed while the virtual one is there, or the kernel promotes the virtual one.
+    pub(crate) fn take_before_own(&mut self) -> Vec<BeforeOwn> {
+        let mut found = Vec::new();
+        for (interface, address) in std::mem::take(&mut self.out_of_order) {
+            let rank = |entry: &Entry| (entry.secondary, entry.place);
+            let all = self.of_network(interface, address);
+            let first = all.filter(|(_, entry)| !entry.ours);
+            let Some((own, first)) = first.min_by_key(|(_, entry)| rank(entry)) else {
+                continue;
+            };
+            let before = self.of_network(interface, *own);
+            let before = before.filter(|(_, entry)| entry.ours && rank(entry) < rank(first));
+            found.extend(before.map(|(address, entry)| BeforeOwn {
+                interface,
+                address: *address,
+                form: entry.form,
+                own: *own,
+            }));
+        }
+        found
     }
 
     /// Forgets which addresses were planned for deletion, because the changes were carried out.
@@ -389,7 +468,7 @@ impl Mirror {
         }
         for (interface, link) in gone {
             self.forget_name(&link);
-            self.addresses.remove(&interface);
+            self.forget_addresses(interface);
             inputs.push(Input::LinkRemoved(interface));
         }
     }
@@ -404,7 +483,13 @@ impl Mirror {
             Some(known) if known.secondary == held.secondary => {
                 self.insert(interface, held.address, Entry { ours, ..known });
             }
-            _ => self.put_in_last_place(interface, held, form_of(known)),
+            _ => {
+                let requested = known.and_then(|known| known.requested);
+                if known.is_some() && ours && !held.secondary {
+                    self.out_of_order.insert((interface, held.address));
+                }
+                self.put_in_last_place(interface, held, form_of(known), requested);
+            }
         }
         known
             .is_none_or(|known| known.ours != ours)
@@ -430,44 +515,81 @@ impl Mirror {
         held.ours || (!self.marks && known.is_some_and(|known| known.ours))
     }
 
-    fn put_in_last_place(&mut self, interface: InterfaceIndex, held: Held, form: AddressForm) {
+    fn put_in_last_place(
+        &mut self,
+        interface: InterfaceIndex,
+        held: Held,
+        form: AddressForm,
+        requested: Option<u64>,
+    ) {
         let entry = Entry {
             ours: held.ours,
             secondary: held.secondary,
             place: self.next_place,
             form,
+            requested,
         };
         self.next_place += 1;
+        self.uncertain.remove(&(interface, held.address));
+        if held.secondary && !held.ours && !self.has_own_primary(interface, held.address) {
+            self.out_of_order.insert((interface, held.address));
+        }
         self.insert(interface, held.address, entry);
     }
 
     fn insert(&mut self, interface: InterfaceIndex, address: InterfaceAddress, entry: Entry) {
+        if address.family() == Family::V4 {
+            match entry.secondary {
+                false => self.primaries.insert((interface, address)),
+                true => self.primaries.remove(&(interface, address)),
+            };
+        }
         self.addresses
             .entry(interface)
             .or_default()
             .insert(address, entry);
     }
 
-    fn remove(&mut self, interface: InterfaceIndex, address: InterfaceAddress) -> bool {
-        self.addresses
-            .get_mut(&interface)
-            .is_some_and(|addresses| addresses.remove(&address).is_some())
+    fn remove(&mut self, interface: InterfaceIndex, address: InterfaceAddress) -> Option<Entry> {
+        self.primaries.remove(&(interface, address));
+        self.addresses.get_mut(&interface)?.remove(&address)
+    }
+
+    fn forget_addresses(&mut self, interface: InterfaceIndex) {
+        self.addresses.remove(&interface);
+        self.primaries.retain(|(on, _)| *on != interface);
+        self.uncertain.retain(|(on, _)| *on != interface);
     }
 
     /// Whether the interface holds another address of the same network, which makes the next one a
     /// secondary (inet_insert_ifa in the kernel: the same prefix and the same length). IPv6 has no
     /// secondary addresses.
     fn has_network_of(&self, interface: InterfaceIndex, address: InterfaceAddress) -> bool {
-        if address.family() == Family::V6 {
-            return false;
-        }
-        let [first, last] = address.bounds_of_network();
-        let form = |address, prefix| InterfaceAddress { address, prefix };
-        self.addresses.get(&interface).is_some_and(|addresses| {
-            addresses
-                .range(form(first, 0)..=form(last, u8::MAX))
-                .any(|(known, _)| known.prefix == address.prefix && *known != address)
+        let mut network = self.of_network(interface, address);
+        address.family() == Family::V4 && network.any(|(known, _)| *known != address)
+    }
+
+    /// Whether the primary address of this IPv4 network is one of the host. If it is not known, the daemon
+    /// requested its own address just before another program deleted the primary one.
+    fn has_own_primary(&self, interface: InterfaceIndex, address: InterfaceAddress) -> bool {
+        let [first, last] = form_bounds(address);
+        let mut primaries = self.primaries.range((interface, first)..=(interface, last));
+        primaries.any(|(_, known)| {
+            let entry = self.entry(interface, *known);
+            known.prefix == address.prefix && entry.is_some_and(|entry| !entry.ours)
         })
+    }
+
+    /// Addresses of the interface in the network of an address.
+    fn of_network(
+        &self,
+        interface: InterfaceIndex,
+        address: InterfaceAddress,
+    ) -> impl Iterator<Item = (&InterfaceAddress, &Entry)> {
+        let [first, last] = form_bounds(address);
+        let all = self.addresses.get(&interface).into_iter();
+        all.flat_map(move |addresses| addresses.range(first..=last))
+            .filter(move |(known, _)| known.prefix == address.prefix)
     }
 
     fn entry(&self, interface: InterfaceIndex, address: InterfaceAddress) -> Option<Entry> {
@@ -533,6 +655,13 @@ pub(crate) fn is_of_one_network(one: InterfaceAddress, other: InterfaceAddress) 
     one.family() == Family::V4
         && one.prefix == other.prefix
         && one.bounds_of_network() == other.bounds_of_network()
+}
+
+/// Bounds of the network of an address, with every prefix length.
+fn form_bounds(address: InterfaceAddress) -> [InterfaceAddress; 2] {
+    let [first, last] = address.bounds_of_network();
+    let form = |address, prefix| InterfaceAddress { address, prefix };
+    [form(first, 0), form(last, u8::MAX)]
 }
 
 /// Form in which an address was requested.

@@ -43,7 +43,7 @@ use crate::listeners::{Listeners, Path, listeners};
 use crate::mirror::{Event, Mirror, Removals};
 use crate::own_sources::OwnSources;
 use crate::pacer::Pacer;
-use crate::plan::{Change, Failure, plan, strays, unannounced};
+use crate::plan::{Change, Failure, plan, put_behind_own, strays, unannounced};
 use crate::rejections::Rejections;
 use crate::reports::Reports;
 use crate::routing;
@@ -286,9 +286,16 @@ impl Node {
         for removal in removals.take() {
             self.handle(now, removal, host);
         }
+        self.no_news_waits();
         if self.mirror.is_in_doubt() {
             self.look_or_complain(now, host);
         }
+    }
+
+    /// Notes that no event about links and addresses waits to be read: later events are about changes after
+    /// the requests that were made so far.
+    pub const fn no_news_waits(&mut self) {
+        self.mirror.no_news_waits();
     }
 
     /// Schedules a resynchronisation at `at`: kernel events were lost, or cannot be received.
@@ -659,12 +666,27 @@ impl Node {
             }
             plan(&desired, &mut self.mirror, &mut self.wishes.changes);
         }
+        self.put_behind_own(host);
         self.apply_changes(now, host);
         let pruned = match any || moved {
             true => self.drop_filter.prune(&self.mirror, host.kernel()),
             false => Ok(()),
         };
         installed.and(pruned).map_err(|error| error.to_string())
+    }
+
+    /// Puts virtual addresses behind the host's own one of their network.
+    fn put_behind_own<H: Host>(&mut self, host: &mut H) {
+        let engine = &self.engine;
+        let wanted = |interface, address| engine.held().any(|held| held == (interface, address));
+        for moved in put_behind_own(&mut self.mirror, wanted, &mut self.wishes.changes) {
+            host.note(format!(
+                "{}: put the virtual address {} behind {}, so that the host sends from its own address",
+                self.mirror.name(moved.interface),
+                moved.address,
+                moved.own
+            ));
+        }
     }
 
     /// Deletes addresses with the daemon's mark and interfaces with virtual MAC addresses that no router

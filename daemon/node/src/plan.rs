@@ -15,7 +15,7 @@ use std::sync::Arc;
 use vrrp_proto::params::AddressForm;
 use vrrp_proto::{Announcement, Desired, Family, InterfaceAddress, InterfaceIndex};
 
-use crate::mirror::Mirror;
+use crate::mirror::{BeforeOwn, Mirror};
 
 /// Change of the kernel's addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,6 +127,11 @@ pub fn plan(desired: &Desired, mirror: &mut Mirror, changes: &mut Vec<Change>) {
                 );
             }
         }
+        for address in mirror.forms_maybe_held(interface, released.address) {
+            if !desired.hold.contains(&address) {
+                push_new(changes, first, Change::Delete { interface, address });
+            }
+        }
     }
     for &address in desired.hold.iter() {
         let form = desired
@@ -138,9 +143,11 @@ pub fn plan(desired: &Desired, mirror: &mut Mirror, changes: &mut Vec<Change>) {
             address,
             form,
         };
-        if mirror.is_of_another_form(interface, address, &form) {
+        if mirror.is_of_another_form(interface, address, &form)
+            || mirror.may_be_held(interface, address)
+        {
             // The kernel changes few attributes of an existing address, so the address is deleted and added
-            // again.
+            // again. One that may be held may be before an own address of its network.
             push_new(changes, first, Change::Delete { interface, address });
             push_new(changes, first, add);
             continue;
@@ -161,6 +168,36 @@ pub fn plan(desired: &Desired, mirror: &mut Mirror, changes: &mut Vec<Change>) {
     for change in &changes[first..] {
         mirror.applied(change);
     }
+}
+
+/// Appends to `changes` the deletion and addition of each `wanted` address that is before the host's own one
+/// in its network (see [`Mirror::take_before_own`]). Returns those addresses.
+pub(crate) fn put_behind_own(
+    mirror: &mut Mirror,
+    wanted: impl Fn(InterfaceIndex, InterfaceAddress) -> bool,
+    changes: &mut Vec<Change>,
+) -> Vec<BeforeOwn> {
+    let mut all = mirror.take_before_own();
+    all.retain(|each| wanted(each.interface, each.address));
+    let first = changes.len();
+    changes.extend(all.iter().flat_map(|each| {
+        let &BeforeOwn {
+            interface,
+            address,
+            form,
+            ..
+        } = each;
+        let again = Change::Add {
+            interface,
+            address,
+            form,
+        };
+        [Change::Delete { interface, address }, again]
+    }));
+    for change in &changes[first..] {
+        mirror.applied(change);
+    }
+    all
 }
 
 /// Appends to `changes` the deletion of all addresses that bear the daemon's mark and are not `wanted`: an

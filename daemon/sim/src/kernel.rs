@@ -320,6 +320,20 @@ impl Kernel {
         !self.promoting.is_empty()
     }
 
+    /// An address of the host that is secondary to one of the daemon.
+    pub(crate) fn own_behind_ours(&self) -> Option<InterfaceAddress> {
+        self.interfaces.values().find_map(|interface| {
+            let all = &interface.addresses;
+            let is_behind = |own: &&Entry| {
+                let leads = |first: &Entry| {
+                    first.ours && !first.secondary && first.address.prefix == own.address.prefix
+                };
+                own.secondary && !own.ours && all.iter().any(leads)
+            };
+            all.iter().find(is_behind).map(|own| own.address)
+        })
+    }
+
     /// Complete dump of links and addresses.
     pub(super) fn all(&self) -> Dump {
         Dump {

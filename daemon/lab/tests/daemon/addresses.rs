@@ -182,22 +182,21 @@ pub(crate) fn changed_own_address_stays_primary() -> Outcome {
         }
         a.host.add_address("ens33", next, 24)?;
         a.address_event(VIP, true, changed)?;
-        let in_order = || -> Result<bool> {
-            let mut held = a.host.addresses("ens33")?;
-            held.retain(|(address, _)| address.is_ipv4());
-            Ok(held == [(next, 24), (VIP, 24)])
-        };
         // Where the daemon reads the notifications separately, it restores the virtual address too early,
         // and retracts that.
-        while !in_order()? {
-            assert!(changed.elapsed() < SOON, "{}", daemon.process().log());
+        loop {
+            let mut held = a.host.addresses("ens33")?;
+            held.retain(|(address, _)| address.is_ipv4());
+            if held == [(next, 24), (VIP, 24)] {
+                break;
+            }
+            let log = daemon.process().log();
+            assert!(changed.elapsed() < SOON, "change {change}: {held:?}\n{log}");
         }
         own = next;
     }
     let status = daemon.instance("VI_1")?;
     assert_eq!((status.state, status.counters.became_master), (Master, 1));
-    // One more where the daemon reads the notifications of the two addresses separately.
-    assert!(status.counters.repairs >= u64::from(CHANGES));
     let text = "VI_1: 192.168.224.100/24 was deleted by the kernel with its primary address \
                 192.168.224.11/24; restored and announced";
     assert!(

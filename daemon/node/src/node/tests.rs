@@ -46,6 +46,85 @@ fn route_lost_with_its_source_is_restored_in_the_same_turn() {
     assert!(node.is_content());
 }
 
+/// The own address changes twice, and the daemon reads the events in three parts.
+#[test]
+fn outdated_event_of_a_deletion_does_not_leave_the_address() {
+    for returns in [false, true] {
+        let (mut node, mut host) = mastering(vi_1());
+        let other = address("10.0.0.2/24");
+        host.delete(address(OWN), Some(Loss::Deleted));
+        let first = host.news.remove(0);
+        node.take_news(T0, [first].into_iter(), &mut host);
+        host.add(other, false);
+        node.turn(T0, &mut host);
+        assert_eq!(host.addresses(), ["10.0.0.2/24", VIRTUAL]);
+        let second = std::mem::take(&mut host.news);
+        node.take_news(T0, second.into_iter(), &mut host);
+        host.delete(other, Some(Loss::Deleted));
+        node.turn(T0, &mut host);
+        assert_eq!(host.addresses(), [VIRTUAL], "requested after the deletion");
+        if returns {
+            host.add(address(OWN), false);
+            take_news(&mut node, &mut host);
+            assert_eq!(host.addresses(), [OWN, VIRTUAL]);
+        } else {
+            take_news(&mut node, &mut host);
+            let grace = Duration::from_millis(500);
+            node.turn(T0 + grace, &mut host);
+            assert_eq!(host.addresses(), [""; 0], "in fault");
+        }
+    }
+}
+
+#[test]
+fn virtual_address_is_put_behind_own_one_that_came_later() {
+    let (mut node, mut host) = mastering(vi_1());
+    host.add(address("10.9.0.1/24"), false);
+    host.delete(address(OWN), Some(Loss::Deleted));
+    take_news(&mut node, &mut host);
+    assert_eq!(host.addresses(), ["10.9.0.1/24", VIRTUAL], "still a master");
+    host.add(address("10.0.0.2/24"), false);
+    take_news(&mut node, &mut host);
+    assert_eq!(host.addresses(), ["10.9.0.1/24", "10.0.0.2/24", VIRTUAL]);
+    assert_eq!(
+        host.log.last().unwrap(),
+        "eth2: put the virtual address 10.0.0.100/24 behind 10.0.0.2/24, so that the host sends from its own \
+         address"
+    );
+    host.requests.clear();
+    host.add(address("10.0.0.3/24"), false);
+    take_news(&mut node, &mut host);
+    assert_eq!(host.requests, [""; 0], "it is behind already");
+}
+
+/// The own address changes again while the daemon restores the virtual one after the first change.
+#[test]
+fn virtual_address_added_without_a_primary_is_put_behind_the_next_own_one() {
+    let (mut node, mut host) = mastering(vi_1());
+    let other = address("10.0.0.2/24");
+    host.delete(address(OWN), Some(Loss::Deleted));
+    host.add(other, false);
+    let news = std::mem::take(&mut host.news);
+    node.take_news(T0, news.into_iter(), &mut host);
+    host.delete(other, Some(Loss::Deleted));
+    node.turn(T0, &mut host);
+    host.add(address(OWN), false);
+    assert_eq!(host.addresses(), [VIRTUAL, OWN]);
+    take_news(&mut node, &mut host);
+    assert_eq!(host.addresses(), [OWN, VIRTUAL]);
+}
+
+#[test]
+fn promoted_virtual_address_is_put_behind_a_second_own_one() {
+    let (mut node, mut host) = mastering(vi_1());
+    host.promoting.insert(ETH);
+    host.add(address("10.0.0.2/24"), false);
+    host.delete(address(OWN), Some(Loss::Deleted));
+    assert_eq!(host.addresses(), [VIRTUAL, "10.0.0.2/24"]);
+    take_news(&mut node, &mut host);
+    assert_eq!(host.addresses(), ["10.0.0.2/24", VIRTUAL]);
+}
+
 #[test]
 fn own_address_returns_before_the_virtual_one() {
     let (mut node, mut host) = mastering(vi_1());

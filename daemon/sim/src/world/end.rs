@@ -297,12 +297,18 @@ impl World<'_> {
                 interrupted.contains(name) && own.any(|own| own == address)
             })
         };
-        match host.kernel.addresses().find(|(on, address, ours)| {
+        let mut held = host.kernel.addresses();
+        if let Some((_, address, _)) = held.find(|(on, address, ours)| {
             *ours && !wanted.contains(&(*on, *address)) && !is_interrupted(*address)
         }) {
-            Some((_, address, _)) => Err(Invariant::Kernel
-                .broken(format!("host {id}: holds {address} without a master of it"))),
-            None => Ok(()),
+            return Err(Invariant::Kernel
+                .broken(format!("host {id}: holds {address} without a master of it")));
+        }
+        match host.kernel.own_behind_ours() {
+            Some(own) if interrupted.is_empty() => Err(Invariant::Kernel.broken(format!(
+                "host {id}: its own address {own} is behind a virtual one of its network"
+            ))),
+            Some(_) | None => Ok(()),
         }
     }
 

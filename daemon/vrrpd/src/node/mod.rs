@@ -197,6 +197,9 @@ impl Node {
         if self.turns.engine().wants_wall_clock() {
             self.hand(now, Input::WallClock(clock::wall()));
         }
+        if events.tokens().all(|token| token != MONITOR) {
+            self.turns.no_news_waits();
+        }
         for token in events.tokens() {
             match token {
                 TIMER => self.timer.acknowledge(),
