@@ -64,7 +64,16 @@ impl Table {
     }
 
     /// Carries out a change as one transaction.
+    ///
+    /// # Errors
+    ///
+    /// Also if another program made the table: that is not replaced.
     pub(crate) fn change(&mut self, change: &Transaction<'_>) -> io::Result<()> {
+        if matches!(change, Transaction::Replace(_))
+            && self.requests.find()? == Some(MadeBy::Another)
+        {
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, Foreign));
+        }
         let mut batch = Batch::new();
         match change {
             Transaction::Replace(drop_rules) => batch.replace(drop_rules),
@@ -98,8 +107,24 @@ impl AsFd for Table {
     }
 }
 
+/// Program that made a table of this name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum MadeBy {
+    /// This daemon, or an earlier one.
+    Vrrpd,
+    Another,
+}
+
+/// The table was made by another program.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "another program made a table of that name (`nft list table inet {}`)",
+    nftables::TABLE
+)]
+struct Foreign;
+
 /// Deletes the table of this daemon or of an earlier one. Returns whether it existed. A kernel without
-/// nf_tables is no error.
+/// nf_tables is no error, and a table that another program made stays.
 pub(crate) fn delete_table() -> io::Result<bool> {
     let deleted = Requests::open().and_then(|mut requests| requests.delete_table());
     match deleted {
@@ -144,8 +169,52 @@ impl Requests {
         outcome
     }
 
+    /// Looks for the table.
+    fn find(&mut self) -> io::Result<Option<MadeBy>> {
+        let Some(has_comment) = self.get(&nftables::get_table(), nftables::has_comment)? else {
+            return Ok(None);
+        };
+        let is_ours = match has_comment {
+            Some(is_ours) => is_ours,
+            None => self.get(&nftables::get_chain(), |_| ())?.is_some(),
+        };
+        Ok(Some(match is_ours {
+            true => MadeBy::Vrrpd,
+            false => MadeBy::Another,
+        }))
+    }
+
+    /// Requests an object, and reads the answer. Returns `None` if the object does not exist, or the kernel
+    /// has no nf_tables (EINVAL of nfnetlink).
+    fn get<T>(
+        &mut self,
+        request: &[u8],
+        mut read: impl FnMut(&Message<'_>) -> T,
+    ) -> io::Result<Option<T>> {
+        send(self.socket.as_raw_fd(), request, MsgFlags::empty())?;
+        let is_absence =
+            |error: &io::Error| matches!(error.raw_os_error(), Some(libc::ENOENT | libc::EINVAL));
+        let mut found = None;
+        while let Some(datagram) = netlink::receive(&self.socket, &mut self.incoming)? {
+            for message in Message::all_of(datagram) {
+                if message.header.message_type != NLMSG_ERROR {
+                    found = Some(read(&message));
+                    continue;
+                }
+                match message.result() {
+                    Err(error) if !is_absence(&error) => return Err(error),
+                    Ok(()) | Err(_) => {}
+                }
+            }
+        }
+        Ok(found)
+    }
+
     /// Deletes the table. Returns whether it existed.
     fn delete_table(&mut self) -> io::Result<bool> {
+        if self.find()? != Some(MadeBy::Vrrpd) {
+            return Ok(false);
+        }
         let mut batch = Batch::new();
         batch.delete_table();
         match self.send(batch) {
@@ -167,11 +236,10 @@ impl fmt::Display for Remedy<'_> {
                  before module loading is locked (CONFIG_NF_TABLES and CONFIG_NF_TABLES_INET), or \
                  leave out \"acceptMode\": false",
             )
+        } else if self.0.kind() == io::ErrorKind::AlreadyExists {
+            f.write_str(": rename it, or leave out \"acceptMode\": false")
         } else if self.0.raw_os_error() == Some(libc::EPERM) {
-            f.write_str(
-                ": CAP_NET_ADMIN is missing, or another program owns the table (`flags owner`): \
-                 grant the capability, or stop that program",
-            )
+            f.write_str(": CAP_NET_ADMIN is missing: grant the capability")
         } else {
             Ok(())
         }
@@ -204,8 +272,7 @@ mod tests {
         assert_eq!(
             text(libc::EPERM),
             "cannot change the table inet vrrpd of nf_tables: Operation not permitted (os error 1): \
-             CAP_NET_ADMIN is missing, or another program owns the table (`flags owner`): \
-             grant the capability, or stop that program"
+             CAP_NET_ADMIN is missing: grant the capability"
         );
         assert_eq!(
             text(libc::ENOMEM),

@@ -377,6 +377,36 @@ impl Rule<'_> {
     }
 }
 
+/// A request outside of a batch: the answer is the table, or the error ENOENT.
+pub(crate) fn get_table() -> Vec<u8> {
+    get(NFT_MSG_GETTABLE, |message| {
+        message.text(NFTA_TABLE_NAME, TABLE);
+    })
+}
+
+/// A request outside of a batch: the answer is the chain of the daemon's table, or the error ENOENT.
+pub(crate) fn get_chain() -> Vec<u8> {
+    get(NFT_MSG_GETCHAIN, |message| {
+        message.text(NFTA_CHAIN_TABLE, TABLE);
+        message.text(NFTA_CHAIN_NAME, CHAIN);
+    })
+}
+
+fn get(kind: u16, write: impl FnOnce(&mut Batch)) -> Vec<u8> {
+    let mut message = Batch { bytes: Vec::new() };
+    message.request(kind, 0, write);
+    message.bytes
+}
+
+/// Whether the table of this message bears the daemon's comment. `None` if the table has no user data, as
+/// on a kernel before 5.10, which does not store them.
+pub(crate) fn has_comment(message: &Message<'_>) -> Option<bool> {
+    let attributes = NlasIterator::new(message.body.get(4..)?);
+    let mut all = attributes.map_while(Result::ok);
+    let data = all.find(|attribute| attribute.kind() == NFTA_TABLE_USERDATA)?;
+    Some(data.value() == comment())
+}
+
 /// Whether a notification is about the daemon's table or an object in it.
 pub(crate) fn concerns_us(message: &Message<'_>) -> bool {
     let [family, _, _, _, attributes @ ..] = message.body else {
@@ -435,8 +465,10 @@ pub(crate) const GROUP: u32 = 1 << 6;
 
 // Of linux/netfilter/nf_tables.h.
 const NFT_MSG_NEWTABLE: u16 = 0;
+const NFT_MSG_GETTABLE: u16 = 1;
 const NFT_MSG_DELTABLE: u16 = 2;
 const NFT_MSG_NEWCHAIN: u16 = 3;
+const NFT_MSG_GETCHAIN: u16 = 4;
 const NFT_MSG_NEWRULE: u16 = 6;
 const NFT_MSG_NEWSET: u16 = 9;
 const NFT_MSG_NEWSETELEM: u16 = 12;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use vrrp_lab::daemons::{Vrrpd, clean_up};
 use vrrp_lab::harness::Outcome;
-use vrrp_lab::{AddressEvent, Error, Line, Moment, Result, Signal};
+use vrrp_lab::{AddressEvent, Error, Line, Moment, Signal};
 use vrrp_proto::State::{Backup, Fault, Master};
 use vrrp_proto::wire::PROTOCOL;
 

@@ -139,9 +139,8 @@ pub(crate) fn missing_drop_rules_are_fault_until_installed() -> Outcome {
     b.wait_for_state("VI_1", Master, SOON)?;
     let cause = "acceptMode is false, but packets to the virtual addresses cannot be dropped: \
                  cannot change \
-                 the table inet vrrpd of nf_tables: Operation not permitted (os error 1): \
-                 CAP_NET_ADMIN is missing, or another program owns the table (`flags owner`): grant \
-                 the capability, or stop that program";
+                 the table inet vrrpd of nf_tables: another program made a table of that name \
+                 (`nft list table inet vrrpd`): rename it, or leave out \"acceptMode\": false";
     assert_eq!(&*a.instance("VI_1")?.cause, cause);
     assert!(!pair.a.host.holds(VIP)?);
 

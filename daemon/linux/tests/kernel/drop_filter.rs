@@ -13,7 +13,7 @@ use vrrp_linux::poller::{Events, Poller};
 use vrrp_node::cleanup;
 use vrrp_node::drop_filter::DropFilter;
 use vrrp_node::execution::carry_out;
-use vrrp_node::host::Kernel as _;
+use vrrp_node::host::{Kernel as _, Transaction};
 use vrrp_node::mirror::Mirror;
 use vrrp_node::plan::plan;
 use vrrp_proto::{Desired, InterfaceIndex};
@@ -32,6 +32,7 @@ crate::tests! {
     missing_capability_is_named_in_the_error,
     earlier_drop_rules_last_until_address_is_deleted,
     cleanup_deletes_the_table,
+    table_of_another_program_stays,
 }
 
 const PORT: u16 = 7;
@@ -245,8 +246,7 @@ fn missing_capability_is_named_in_the_error() {
     assert_eq!(
         text,
         "cannot change the table inet vrrpd of nf_tables: Operation not permitted (os error 1): \
-         CAP_NET_ADMIN is missing, or another program owns the table (`flags owner`): grant the \
-         capability, or stop that program"
+         CAP_NET_ADMIN is missing: grant the capability"
     );
     prepare().unwrap();
     let desired = desired(near.eth0(), &["10.0.0.9/24"], &[], false);
@@ -278,6 +278,27 @@ fn cleanup_deletes_the_table() {
     assert!(cleaned.table.unwrap() && cleaned.removed.len() == 1 && cleaned.failures.is_empty());
     assert_eq!(near.within(|| nft("list ruleset")), "");
     assert!(!near.within(|| kernel.delete_drop_rules().unwrap()));
+}
+
+fn table_of_another_program_stays() {
+    let (near, _far) = pair();
+    near.within(|| nft("add table inet vrrpd"));
+    near.within(|| nft("add chain inet vrrpd input { type filter hook input priority 0; }"));
+    let foreign = near.within(|| nft("list ruleset"));
+    let mut kernel = near.within(|| Kernel::open().unwrap());
+    let cleaned = near.within(|| cleanup::addresses(|| [], &mut kernel).unwrap());
+    assert!(!cleaned.table.unwrap());
+    let error = near.within(|| {
+        kernel.open_drop_rules().unwrap();
+        let replaced = kernel.change_drop_rules(&Transaction::Replace(&[]));
+        replaced.unwrap_err().to_string()
+    });
+    assert_eq!(
+        error,
+        "cannot change the table inet vrrpd of nf_tables: another program made a table of that name \
+         (`nft list table inet vrrpd`): rename it, or leave out \"acceptMode\": false"
+    );
+    assert_eq!(near.within(|| nft("list ruleset")), foreign);
 }
 
 /// The parts of the daemon's loop that concern drop rules.
