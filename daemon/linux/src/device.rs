@@ -16,6 +16,7 @@
 
 mod own_sources;
 mod promotion;
+mod settings;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -54,6 +55,31 @@ enum Setting {
     PromoteSecondaries = 20,
     AcceptLocal = 23,
 }
+
+impl Setting {
+    /// Name in ip-sysctl.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::RpFilter => "rp_filter",
+            Self::Tag => "tag",
+            Self::ArpAnnounce => "arp_announce",
+            Self::ArpIgnore => "arp_ignore",
+            Self::PromoteSecondaries => "promote_secondaries",
+            Self::AcceptLocal => "accept_local",
+        }
+    }
+}
+
+/// Settings of an interface with a virtual MAC address.
+const SETTINGS: [(Setting, u32); 4] = [
+    // Answer ARP for the addresses of this interface only.
+    (Setting::ArpIgnore, 1),
+    // Accept packets from hosts that are reached through the parent.
+    (Setting::RpFilter, 2),
+    (Setting::AcceptLocal, 1),
+    // Without it, each deletion of an address has to turn it on.
+    (Setting::PromoteSecondaries, 1),
+];
 
 /// A netlink socket that creates, changes and deletes interfaces.
 #[derive(Debug)]
@@ -109,11 +135,15 @@ impl Former {
         announce: 2,
     };
 
-    fn settings(self) -> AfSpecInet {
-        settings(&[
+    const fn values(self) -> [(Setting, u32); 2] {
+        [
             (Setting::ArpIgnore, self.ignore),
             (Setting::ArpAnnounce, self.announce),
-        ])
+        ]
+    }
+
+    fn settings(self) -> AfSpecInet {
+        settings(&self.values())
     }
 
     const fn tag(self) -> u32 {
@@ -214,21 +244,13 @@ impl Devices {
             Ok(()) => In6AddrGenMode::None,
             Err(_) => In6AddrGenMode::Random,
         };
+        let own_settings = [&SETTINGS[..], &[(Setting::Tag, former.tag())]].concat();
         let mut own = LinkMessage::default();
         own.attributes = vec![
             LinkAttribute::IfName(name.to_owned()),
             LinkAttribute::AfSpecUnspec(vec![
                 AfSpecUnspec::Inet6(vec![AfSpecInet6::AddrGenMode(mode)]),
-                AfSpecUnspec::Inet(vec![settings(&[
-                    // Answer ARP for the addresses of this interface only.
-                    (Setting::ArpIgnore, 1),
-                    // Accept packets from hosts that are reached through the parent.
-                    (Setting::RpFilter, 2),
-                    (Setting::AcceptLocal, 1),
-                    // Without it, each deletion of an address has to turn it on.
-                    (Setting::PromoteSecondaries, 1),
-                    (Setting::Tag, former.tag()),
-                ])]),
+                AfSpecUnspec::Inet(vec![settings(&own_settings)]),
             ]),
         ];
         let mut messages = vec![(own, 0)];

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
 
 use vrrp_node::device::DeviceChange;
-use vrrp_node::host::{self, OwnSources, Transaction};
+use vrrp_node::host::{self, OwnSources, RepairedSetting, Transaction};
 use vrrp_node::mirror::{Dump, Mirror};
 use vrrp_node::plan::{Change, Failure};
 use vrrp_node::routing;
@@ -142,6 +142,10 @@ impl host::Kernel for Kernel {
 
     fn accept_own_sources(&mut self, on: &BTreeSet<InterfaceIndex>) -> io::Result<OwnSources> {
         self.devices()?.accept_own_sources(on)
+    }
+
+    fn repair_device_settings(&mut self) -> io::Result<Vec<RepairedSetting>> {
+        self.devices()?.repair_settings()
     }
 
     fn open_routing(&mut self) -> io::Result<()> {

@@ -12,7 +12,8 @@ use vrrp_proto::{
 
 use crate::device::DeviceChange;
 use crate::host::{
-    Host, Kernel, OwnSources, RejectedAdvert, Severity, Transaction, WitnessedPacket,
+    Host, Kernel, OwnSources, RejectedAdvert, RepairedSetting, Severity, Transaction,
+    WitnessedPacket,
 };
 use crate::listeners::{Listeners, Watched};
 use crate::mirror::{Dump, Event, Held, Mirror, is_of_one_network};
@@ -43,6 +44,8 @@ pub(crate) struct FakeHost {
     queued: Vec<Advertisement>,
     pub(crate) rejects_route_dumps: bool,
     pub(crate) rejects_table_deletion: bool,
+    /// Settings of interfaces that another program changed.
+    pub(crate) changed_settings: Vec<RepairedSetting>,
     /// Requests for addresses and routes, as texts.
     pub(crate) requests: Vec<String>,
     /// Log lines and reports.
@@ -190,6 +193,10 @@ impl Kernel for FakeHost {
 
     fn accept_own_sources(&mut self, _: &BTreeSet<InterfaceIndex>) -> io::Result<OwnSources> {
         Ok(OwnSources::default())
+    }
+
+    fn repair_device_settings(&mut self) -> io::Result<Vec<RepairedSetting>> {
+        Ok(std::mem::take(&mut self.changed_settings))
     }
 
     fn change_devices(

@@ -76,6 +76,14 @@ pub trait Kernel {
     /// When the kernel rejects a request. The remaining interfaces are changed nevertheless.
     fn accept_own_sources(&mut self, on: &BTreeSet<InterfaceIndex>) -> io::Result<OwnSources>;
 
+    /// Sets the IPv4 settings (ip-sysctl) of the daemon's interfaces with virtual MAC addresses and of
+    /// their parents again where another program changed them. Returns what was changed.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel rejects the request.
+    fn repair_device_settings(&mut self) -> io::Result<Vec<RepairedSetting>>;
+
     /// Subscribes to changes of the daemon's routes and rules by other programs.
     ///
     /// # Errors
@@ -124,6 +132,19 @@ pub trait Kernel {
     ///
     /// When the kernel rejects the request. A kernel without nf_tables is no error.
     fn delete_drop_rules(&mut self) -> Result<bool, Self::DropFilterError>;
+}
+
+/// A setting of an interface that another program changed, see [`Kernel::repair_device_settings`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RepairedSetting {
+    /// The interface.
+    pub interface: InterfaceIndex,
+    /// Name of the setting in ip-sysctl, such as `arp_ignore`.
+    pub name: &'static str,
+    /// Value to which the other program set it.
+    pub was: u32,
+    /// Value that it has again.
+    pub is: u32,
 }
 
 /// Result of [`Kernel::accept_own_sources`].

@@ -11,6 +11,7 @@
 //!   [`lvs`] for the IPVS sync daemon.
 //! - [`drop_filter`]: keeps the nf_tables table that drops packets to addresses with `acceptMode = false`;
 //!   [`drop_rules`] computes its rules.
+//! - `device_settings`: repairs what another program changed on interfaces with virtual MAC addresses.
 //! - `own_sources`: has the kernel deliver advertisements whose source is an address of this host.
 //! - [`listeners`]: the interfaces and families on which routers receive advertisements.
 //! - `witness`: watches the wire for advertisements that this host drops.
@@ -20,6 +21,7 @@
 mod brake;
 pub mod cleanup;
 pub mod device;
+mod device_settings;
 pub mod drop_filter;
 pub mod drop_rules;
 pub mod execution;

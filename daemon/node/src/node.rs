@@ -36,6 +36,7 @@ use vrrp_proto::{
 
 use crate::brake;
 use crate::device::{self, DeviceChange, Stage};
+use crate::device_settings::DeviceSettings;
 use crate::drop_filter::DropFilter;
 use crate::execution::carry_out;
 use crate::host::{Host, Kernel, RejectedAdvert, Severity};
@@ -67,6 +68,7 @@ pub struct Node {
     pacer: Pacer,
     repaired: brake::Announcements,
     own_sources: OwnSources,
+    device_settings: DeviceSettings,
     witness: Witness,
     /// Interfaces with virtual MAC addresses that are known to be unblocked: see [`DeviceChange::Block`].
     unblocked: BTreeSet<InterfaceIndex>,
@@ -406,7 +408,10 @@ impl Node {
             self.witness
                 .update(now, moved, &mut self.engine, &self.mirror, host);
         }
-        if !self.own_sources.check(now, &self.mirror, host) {
+        let any = || self.engine.devices().next().is_some();
+        let done = self.own_sources.check(now, &self.mirror, host)
+            & self.device_settings.check(now, any, &self.mirror, host);
+        if !done {
             self.see_later(now);
         }
     }

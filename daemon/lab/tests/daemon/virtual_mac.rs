@@ -19,7 +19,7 @@ use self::fixture::{
 };
 use crate::common::{
     INTERVAL, LATE, Lan, SOON, Station, VIP, assert_rhythm, assert_waited, config, down_interval,
-    instance, only, set, skew, with,
+    instance, only, set, setting, skew, with,
 };
 use crate::pair::{HIGH, LOW};
 
@@ -347,6 +347,7 @@ pub(crate) fn changed_macvlan_is_restored_without_transition() -> Outcome {
             Ok(!fixture.b.host.is_running(name)?)
         })?;
     }
+    set(&fixture.a.host, "ipv4/conf/ens33/arp_ignore", "0")?;
     let mut last = fixture.at_a.advert(Moment::now())?;
     for _ in 0..6 {
         last = fixture.at_a.advert(last.at)?;
@@ -357,6 +358,15 @@ pub(crate) fn changed_macvlan_is_restored_without_transition() -> Outcome {
         let of_b = fixture.at_b.adverts(from);
         assert_eq!(of_b, [], "{family:?}");
     }
+    // The kernel does not report changed settings; they are looked at every ten seconds.
+    let is_said = |line: &str| {
+        line.contains(
+            "another program set arp_ignore of ens33 to 0: set to 1 again, which the virtual MAC",
+        )
+    };
+    a.process()
+        .wait_for_line(is_said, SOON + Duration::from_secs(10))?;
+    assert_eq!(setting(&fixture.a.host, "ipv4/conf/ens33/arp_ignore")?, "1");
     let (a, b) = (a.instance("VI_1")?, b.instance("VI_1")?);
     assert_eq!((a.counters.became_master, b.counters.became_master), (1, 0));
     Ok(())

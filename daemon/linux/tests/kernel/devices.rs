@@ -33,6 +33,7 @@ crate::tests! {
     virtual_mac_in_use_is_a_failure,
     foreign_interface_of_the_name_is_left_alone,
     cleanup_deletes_only_own_devices,
+    settings_changed_by_another_program_are_repaired,
 }
 
 // --- Properties --------------------------------------------------------------------------------
@@ -331,6 +332,43 @@ fn cleanup_deletes_only_own_devices() {
     }
     let again = near.within(|| cleanup::addresses(|| [], &mut Kernel::open().unwrap()).unwrap());
     assert_eq!(again.devices, names(&[]));
+}
+
+fn settings_changed_by_another_program_are_repaired() {
+    let (near, _far) = pair();
+    near.ip("link add eth1 type bridge");
+    let mut rig = Rig::new(&near);
+    let repaired = |rig: &mut Rig<'_>| {
+        let all = near.within(|| rig.devices.repair_settings().unwrap());
+        let all = all.into_iter();
+        all.map(|each| (each.name, each.was, each.is))
+            .collect::<Vec<_>>()
+    };
+    set_arp(&near, [0, 1]);
+    rig.want(Family::V6, 51, DeviceState::Down);
+    assert_eq!(repaired(&mut rig), [], "the parent is not concerned");
+    rig.want(Family::V4, 51, DeviceState::Up);
+    assert_eq!(repaired(&mut rig), []);
+    set_arp(&near, [0, 0]);
+    near.sysctl("ipv4/conf/vrrp4.51.eth0/rp_filter", 1);
+    near.sysctl("ipv4/conf/vrrp6.51.eth0/accept_local", 0);
+    near.sysctl("ipv4/conf/eth1/arp_ignore", 2);
+    let mut all = repaired(&mut rig);
+    all.sort_unstable();
+    assert_eq!(
+        all,
+        [
+            ("accept_local", 0, 1),
+            ("arp_announce", 0, 2),
+            ("arp_ignore", 0, 1),
+            ("rp_filter", 1, 2),
+        ]
+    );
+    assert_eq!(arp(&near), [1, 2]);
+    assert_eq!(repaired(&mut rig), []);
+    rig.want(Family::V4, 51, DeviceState::Absent);
+    assert_eq!(arp(&near), [0, 1], "as before the first device");
+    assert_eq!(repaired(&mut rig), []);
 }
 
 /// Plans and applies changes of devices on a host, as the daemon does.

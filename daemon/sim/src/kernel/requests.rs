@@ -6,7 +6,7 @@ use std::io;
 use std::sync::Arc;
 
 use vrrp_node::device::DeviceChange;
-use vrrp_node::host::{self, OwnSources, Transaction};
+use vrrp_node::host::{self, OwnSources, RepairedSetting, Transaction};
 use vrrp_node::mirror::{Dump, Event, Mirror};
 use vrrp_node::plan::{Change, Failure};
 use vrrp_node::routing;
@@ -147,6 +147,11 @@ impl host::Kernel for Kernel {
             repaired: Vec::new(),
             restored,
         })
+    }
+
+    fn repair_device_settings(&mut self) -> io::Result<Vec<RepairedSetting>> {
+        // No program of the simulation changes such settings.
+        Ok(Vec::new())
     }
 
     fn open_routing(&mut self) -> io::Result<()> {
