@@ -94,7 +94,7 @@ pub struct Mirror {
     uncertain: BTreeSet<(InterfaceIndex, InterfaceAddress)>,
     /// IPv4 addresses that are not secondary ones.
     primaries: BTreeSet<(InterfaceIndex, InterfaceAddress)>,
-    /// Addresses in whose networks one of the daemon may be before the host's own one, see
+    /// Networks, given by an address, in which an address of the daemon may be before the host's own, see
     /// [`take_before_own`](Self::take_before_own).
     out_of_order: BTreeSet<(InterfaceIndex, InterfaceAddress)>,
 }
@@ -569,8 +569,8 @@ impl Mirror {
         address.family() == Family::V4 && network.any(|(known, _)| *known != address)
     }
 
-    /// Whether the primary address of this IPv4 network is one of the host. If it is not known, the daemon
-    /// requested its own address just before another program deleted the primary one.
+    /// Whether the primary address of this IPv4 network belongs to the host. If none is known, the daemon
+    /// requested its address while another program deleted the primary one.
     fn has_own_primary(&self, interface: InterfaceIndex, address: InterfaceAddress) -> bool {
         let [first, last] = form_bounds(address);
         let mut primaries = self.primaries.range((interface, first)..=(interface, last));
