@@ -125,6 +125,9 @@ in
         CapabilityBoundingSet = capabilities;
         NoNewPrivileges = true;
 
+        # A core dump would contain the keys.
+        LimitCORE = 0;
+
         DevicePolicy = "closed";
         KeyringMode = "private";
         LockPersonality = true;
