@@ -67,8 +67,11 @@ const SETS: [Set; 3] = [
     },
 ];
 
-/// Comment of the table, which `nft list` shows.
+/// Comment of the table, which `nft list` shows. It begins with [`MADE_BY`].
 const COMMENT: &str = "made by vrrpd: packets to these addresses are refused (acceptMode = false)";
+
+/// Beginning of the comment in the tables of every version of the daemon.
+const MADE_BY: &str = "made by vrrpd";
 
 /// Maximum number of addresses in one message: an attribute is shorter than 64 KiB, and a link-local
 /// address takes 32 bytes of it.
@@ -404,7 +407,9 @@ pub(crate) fn has_comment(message: &Message<'_>) -> Option<bool> {
     let attributes = NlasIterator::new(message.body.get(4..)?);
     let mut all = attributes.map_while(Result::ok);
     let data = all.find(|attribute| attribute.kind() == NFTA_TABLE_USERDATA)?;
-    Some(data.value() == comment())
+    // Type and length come before the text.
+    let text = data.value().get(2..).unwrap_or_default();
+    Some(text.starts_with(MADE_BY.as_bytes()))
 }
 
 /// Whether a notification is about the daemon's table or an object in it.

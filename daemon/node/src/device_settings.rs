@@ -22,22 +22,21 @@ pub(crate) struct DeviceSettings {
 
 impl DeviceSettings {
     /// Repairs the settings if the last check was long ago and there are such interfaces, as `any` tells.
-    /// Returns `false` when the kernel rejected that.
     pub(crate) fn check<H: Host>(
         &mut self,
         now: Instant,
         any: impl FnOnce() -> bool,
         mirror: &Mirror,
         host: &mut H,
-    ) -> bool {
+    ) {
         // The daemon sets them when it creates an interface.
         let last = *self.checked_at.get_or_insert(now);
         if now.since(last) < CHECK {
-            return true;
+            return;
         }
         self.checked_at = Some(now);
         if !any() {
-            return true;
+            return;
         }
         match host.kernel().repair_device_settings() {
             Ok(repaired) => {
@@ -55,15 +54,13 @@ impl DeviceSettings {
                     );
                     host.complain(Severity::Warning, text);
                 }
-                true
             }
             Err(error) => {
                 let text = format!(
                     "cannot repair the settings of interfaces with virtual MAC addresses: {error}; trying \
-                     again"
+                     again every ten seconds"
                 );
                 host.complain(Severity::Error, text);
-                false
             }
         }
     }
@@ -81,7 +78,7 @@ mod tests {
         let mut settings = DeviceSettings::default();
         let mut check = |seconds, any, host: &mut FakeHost| {
             let now = Instant::ZERO + Duration::from_secs(seconds);
-            assert!(settings.check(now, || any, &mirror, host));
+            settings.check(now, || any, &mirror, host);
         };
         host.changed_settings = vec![RepairedSetting {
             interface: ETH,

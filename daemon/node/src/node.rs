@@ -408,12 +408,11 @@ impl Node {
             self.witness
                 .update(now, moved, &mut self.engine, &self.mirror, host);
         }
-        let any = || self.engine.devices().next().is_some();
-        let done = self.own_sources.check(now, &self.mirror, host)
-            & self.device_settings.check(now, any, &self.mirror, host);
-        if !done {
+        if !self.own_sources.check(now, &self.mirror, host) {
             self.see_later(now);
         }
+        let any = || self.engine.devices().next().is_some();
+        self.device_settings.check(now, any, &self.mirror, host);
     }
 
     /// Tells the engine which addresses the kernel rejects for a reason that lasts. Returns whether there is
