@@ -340,9 +340,9 @@ impl Devices {
     fn set(
         &mut self,
         index: InterfaceIndex,
-        values: [Option<(Setting, u32)>; 2],
+        values: impl IntoIterator<Item = (Setting, u32)>,
     ) -> io::Result<()> {
-        let values: Vec<_> = values.into_iter().flatten().collect();
+        let values: Vec<_> = values.into_iter().collect();
         let changed = AfSpecUnspec::Inet(vec![settings(&values)]);
         let changed = LinkAttribute::AfSpecUnspec(vec![changed]);
         unless_missing(self.request(&[(by_index(index, vec![changed]), 0)]))

@@ -4,15 +4,11 @@
 //! (RFC 9568 section 8.1.2 forbids that), and with a changed `rp_filter` or `accept_local` the kernel drops
 //! packets to them. It sends no notification of such a change.
 
-use std::time::Duration;
-
 use vrrp_proto::Instant;
 
 use crate::host::{Host, Kernel, RepairedSetting, Severity};
 use crate::mirror::Mirror;
-
-/// Time between two checks.
-const CHECK: Duration = Duration::from_secs(10);
+use crate::own_sources::CHECK;
 
 /// Repairs the settings from time to time.
 #[derive(Debug, Default)]
@@ -68,6 +64,8 @@ impl DeviceSettings {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::fake::{ETH, FakeHost};
 

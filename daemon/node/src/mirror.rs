@@ -332,8 +332,8 @@ impl Mirror {
     /// Takes the addresses of the daemon that are before the host's own one in their network, with the form
     /// in which they were requested, and with that own address.
     ///
-    /// The host would send from the virtual address, and that leaves it at the next switch. It happens when
-    /// the own address is changed while the virtual one is there, or the kernel promotes the virtual one.
+    /// The host would send from the virtual address, which leaves it at the next switch. This order arises
+    /// when the own address is changed while the virtual one is there, or the kernel promotes the virtual one.
     pub(crate) fn take_before_own(&mut self) -> Vec<BeforeOwn> {
         let mut found = Vec::new();
         for (interface, address) in std::mem::take(&mut self.out_of_order) {

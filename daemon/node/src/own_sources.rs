@@ -13,9 +13,9 @@ use crate::host::{Host, Kernel, Severity};
 use crate::listeners::Listeners;
 use crate::mirror::Mirror;
 
-/// Time between two checks of the setting. The kernel sends no notification when another program changes
-/// it.
-const CHECK: Duration = Duration::from_secs(10);
+/// Time between two checks of the settings of interfaces. The kernel sends no notification when another
+/// program changes them.
+pub(crate) const CHECK: Duration = Duration::from_secs(10);
 
 /// Interfaces on which the kernel has to deliver these advertisements.
 #[derive(Debug, Default)]

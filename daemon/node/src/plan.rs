@@ -147,7 +147,7 @@ pub fn plan(desired: &Desired, mirror: &mut Mirror, changes: &mut Vec<Change>) {
             || mirror.may_be_held(interface, address)
         {
             // The kernel changes few attributes of an existing address, so the address is deleted and added
-            // again. One that may be held may be before an own address of its network.
+            // again. An address that may be held may also precede the host's own.
             push_new(changes, first, Change::Delete { interface, address });
             push_new(changes, first, add);
             continue;

@@ -77,7 +77,7 @@ impl Devices {
             return Ok(false);
         }
         let mark = (known.setting(Setting::Tag) == 0).then_some((Setting::Tag, CHANGED));
-        self.set(index, [Some((Setting::AcceptLocal, 1)), mark])?;
+        self.set(index, [(Setting::AcceptLocal, 1)].into_iter().chain(mark))?;
         Ok(true)
     }
 
@@ -88,7 +88,7 @@ impl Devices {
         };
         let mark = (known.setting(Setting::Tag) == CHANGED).then_some((Setting::Tag, 0));
         let was_set = known.setting(Setting::AcceptLocal) != 0;
-        self.set(index, [Some((Setting::AcceptLocal, 0)), mark])?;
+        self.set(index, [(Setting::AcceptLocal, 0)].into_iter().chain(mark))?;
         Ok(was_set)
     }
 }

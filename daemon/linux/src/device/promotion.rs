@@ -27,10 +27,7 @@ impl Devices {
         if has_none || promotes == (known.setting(Setting::PromoteSecondaries) != 0) {
             return Ok(false);
         }
-        self.set(
-            index,
-            [Some((Setting::PromoteSecondaries, promotes.into())), None],
-        )?;
+        self.set(index, [(Setting::PromoteSecondaries, promotes.into())])?;
         Ok(true)
     }
 }

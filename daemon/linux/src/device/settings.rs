@@ -33,7 +33,7 @@ impl Devices {
             let changed = changed.filter(|(setting, is)| each.setting(*setting) != *is);
             for &(setting, is) in changed {
                 let interface = each.link.index;
-                match self.set(interface, [Some((setting, is)), None]) {
+                match self.set(interface, [(setting, is)]) {
                     Ok(()) => repaired.push(RepairedSetting {
                         interface,
                         name: setting.name(),
