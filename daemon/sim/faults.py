@@ -1314,8 +1314,8 @@ FAULTS = [
     Fault(
         "rejected request is not repeated",
         NODE,
-        "        self.look_again_at = Some(now + SECOND_LOOK);\n    }\n}\n\n/// Handling of routes and rules.",
-        "    }\n}\n\n/// Handling of routes and rules.",
+        "        self.second_look.repeat(now);\n",
+        "",
     ),
     Fault(
         "second look requests nothing again",
@@ -1332,8 +1332,20 @@ FAULTS = [
     Fault(
         "doubtful mirror is not refreshed",
         NODE,
-        "        if self.mirror.is_in_doubt() {",
-        "        if false {",
+        "        self.settle_doubts(now, host);\n    }\n\n    /// Notes",
+        "    }\n\n    /// Notes",
+    ),
+    Fault(
+        "interrupted dump counts as complete",
+        MIRROR,
+        "        let extent = dump.extent;\n",
+        "        let extent = Extent::All;\n        let dump = Dump { extent, ..dump };\n",
+    ),
+    Fault(
+        "interrupted dump is not completed later",
+        NODE,
+        "            self.second_look.complete(now);\n",
+        "",
     ),
     Fault(
         "lost routes are not looked up",

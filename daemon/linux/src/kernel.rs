@@ -114,6 +114,10 @@ impl host::Kernel for Kernel {
         self.requests.dump()
     }
 
+    fn dump_interface(&mut self, interface: InterfaceIndex) -> io::Result<Dump> {
+        self.requests.dump_interface(interface)
+    }
+
     fn change_addresses(
         &mut self,
         changes: &[Change],

@@ -4,7 +4,7 @@
 //! these before they wake the node; see [`crate::request`] for the requests. Side effects of the
 //! daemon's own changes, such as secondaries that are deleted with their primary, are received. So are
 //! the daemon's own changes of IPv6 addresses, because the kernel does not name the program that made
-//! them: they put the [`Mirror`](vrrp_node::mirror::Mirror::is_in_doubt) in doubt.
+//! them: they put the [`Mirror`](vrrp_node::mirror::Mirror::in_doubt) in doubt.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

@@ -14,7 +14,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 
 use netlink_packet_core::{
-    NLM_F_CREATE, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_EXCL, NLM_F_REQUEST, NetlinkBuffer,
+    NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_EXCL, NLM_F_REQUEST, NetlinkBuffer,
     NetlinkHeader, NetlinkMessage, NlasIterator, Parseable,
 };
 use netlink_packet_route::address::{
@@ -230,10 +230,31 @@ pub(crate) fn push_link_dump(sequence: u32, buffer: &mut Vec<u8>) {
     );
 }
 
-/// Appends the request that dumps all addresses of both families.
-pub(crate) fn push_address_dump(sequence: u32, buffer: &mut Vec<u8>) {
+/// Appends the request for the attributes of one link.
+pub(crate) fn push_link_request(interface: InterfaceIndex, sequence: u32, buffer: &mut Vec<u8>) {
+    let mut body = LinkMessage::default();
+    body.header.index = interface.0;
+    let mask = vec![LinkExtentMask::SkipStats];
+    body.attributes.push(LinkAttribute::ExtMask(mask));
+    // The acknowledgement ends the answer.
+    push(
+        RouteNetlinkMessage::GetLink(body),
+        NLM_F_ACK,
+        sequence,
+        buffer,
+    );
+}
+
+/// Appends the request that dumps the addresses of both families on all interfaces, or on one (since Linux
+/// 4.20, with NETLINK_GET_STRICT_CHK).
+pub(crate) fn push_address_dump(
+    interface: Option<InterfaceIndex>,
+    sequence: u32,
+    buffer: &mut Vec<u8>,
+) {
     let mut body = AddressMessage::default();
     body.header.family = AddressFamily::Unspec;
+    body.header.index = interface.map_or(0, |interface| interface.0);
     push(
         RouteNetlinkMessage::GetAddress(body),
         NLM_F_DUMP,

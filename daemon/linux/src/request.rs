@@ -6,23 +6,23 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use nix::sys::socket::{MsgFlags, send};
 
-use vrrp_proto::Family;
+use vrrp_proto::{Family, InterfaceIndex};
 
-use crate::batch;
 use crate::netlink::{self, Message, NLMSG_ERROR};
-use vrrp_node::mirror::{Dump, Event, Mirror};
+use crate::{batch, sys};
+use vrrp_node::mirror::{Dump, Event, Extent, Mirror};
 use vrrp_node::plan::{Change, Failure};
 
 /// Number of changes sent by one call. If the kernel rejects them all, the answers fit into the receive
 /// buffer of a process without capabilities.
 const BATCH: usize = 256;
 
-/// Maximum number of attempts to take a consistent dump.
-pub(crate) const DUMP_ATTEMPTS: u32 = 100;
+/// Maximum number of attempts to take a consistent dump of one kind: the node's thread waits for it.
+pub(crate) const ATTEMPTS: u32 = 2;
 
 /// A netlink socket for requests.
 #[derive(Debug)]
@@ -44,6 +44,8 @@ impl Requests {
     pub fn open() -> io::Result<Self> {
         let socket = netlink::open()?;
         batch::grow_receive_buffer(&socket, batch::KERNEL_BUFFER)?;
+        // For dumps of the addresses of one interface. An older kernel dumps all.
+        let _ = sys::set_netlink_option(socket.as_fd(), libc::NETLINK_GET_STRICT_CHK);
         let port = netlink::bind_to(&socket, 0)?;
         Ok(Self {
             socket,
@@ -88,17 +90,46 @@ impl Requests {
     ///
     /// # Errors
     ///
-    /// An error of the kernel, or EINTR when the data changed during every attempt.
+    /// An error of the kernel.
     pub fn dump(&mut self) -> io::Result<Dump> {
-        for _ in 0..DUMP_ATTEMPTS {
-            let mut dump = Dump {
-                marks: kernel_keeps_marks(),
-                ..Dump::default()
-            };
-            if self.dump_into(&mut dump, netlink::push_link_dump)?
-                && self.dump_into(&mut dump, netlink::push_address_dump)?
-            {
-                return Ok(dump);
+        let mut dump = empty_dump(Extent::All);
+        let links = self.dump_into(&mut dump, netlink::push_link_dump)?;
+        let addresses = self.dump_into(&mut dump, |n, buffer| {
+            netlink::push_address_dump(None, n, buffer)
+        })?;
+        if !(links && addresses) {
+            dump.extent = Extent::Interrupted;
+        }
+        Ok(dump)
+    }
+
+    /// Dumps one interface and its addresses. The answer to each of the two requests nearly always fits into
+    /// one message, which the kernel writes without interruption. Before Linux 4.20 it sends the addresses
+    /// of all interfaces.
+    ///
+    /// # Errors
+    ///
+    /// An error of the kernel, or EINTR when the addresses changed during every attempt.
+    pub fn dump_interface(&mut self, interface: InterfaceIndex) -> io::Result<Dump> {
+        for _ in 0..ATTEMPTS {
+            let mut dump = empty_dump(Extent::Interface(interface));
+            let is_consistent = self
+                .dump_into(&mut dump, |n, buffer| {
+                    netlink::push_link_request(interface, n, buffer)
+                })
+                .and_then(|_| {
+                    self.dump_into(&mut dump, |n, buffer| {
+                        netlink::push_address_dump(Some(interface), n, buffer);
+                    })
+                });
+            dump.addresses.retain(|(on, _)| *on == interface);
+            match is_consistent {
+                Ok(true) => return Ok(dump),
+                Ok(false) => {}
+                Err(error) if error.raw_os_error() == Some(libc::ENODEV) => {
+                    return Ok(empty_dump(dump.extent));
+                }
+                Err(error) => return Err(error),
             }
         }
         Err(io::Error::from_raw_os_error(libc::EINTR))
@@ -125,7 +156,7 @@ impl Requests {
     fn dump_into(
         &mut self,
         dump: &mut Dump,
-        push_request: fn(u32, &mut Vec<u8>),
+        push_request: impl FnOnce(u32, &mut Vec<u8>),
     ) -> io::Result<bool> {
         self.dumps = self.dumps.wrapping_add(1);
         self.outgoing.clear();
@@ -149,6 +180,14 @@ impl Requests {
     fn send(&self) -> io::Result<()> {
         send(self.socket.as_raw_fd(), &self.outgoing, MsgFlags::empty())?;
         Ok(())
+    }
+}
+
+fn empty_dump(extent: Extent) -> Dump {
+    Dump {
+        extent,
+        marks: kernel_keeps_marks(),
+        ..Dump::default()
     }
 }
 

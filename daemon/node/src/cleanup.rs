@@ -89,7 +89,7 @@ pub fn addresses<'a, K: Kernel, R: IntoIterator<Item = &'a RouterParams>>(
     kernel: &mut K,
 ) -> io::Result<Cleaned<K::DropFilterError>> {
     let mut mirror = Mirror::new();
-    mirror.replace(kernel.dump()?);
+    mirror.replace(kernel.dump_first()?);
 
     // Another host may be master by now: a frame from a virtual MAC address would mislead the switches. A
     // rejected request matters only until the interface is deleted below.
@@ -196,7 +196,7 @@ mod tests {
     use vrrp_proto::{InterfaceIndex, Link, MacAddress, Priority, Vrid};
 
     use super::*;
-    use crate::mirror::{Dump, Event};
+    use crate::mirror::{Dump, Event, Extent};
 
     const ETH1: InterfaceIndex = InterfaceIndex(2);
     const ETH2: InterfaceIndex = InterfaceIndex(3);
@@ -333,6 +333,7 @@ mod tests {
         });
         let addresses = mirror.all().chain(held.map(|held| (interface, held)));
         let dump = Dump {
+            extent: Extent::All,
             links: mirror.links().cloned().collect(),
             addresses: addresses.collect(),
             marks: false,

@@ -16,7 +16,7 @@ use crate::host::{
     WitnessedPacket,
 };
 use crate::listeners::{Listeners, Watched};
-use crate::mirror::{Dump, Event, Held, Mirror, is_of_one_network};
+use crate::mirror::{Dump, Event, Extent, Held, Mirror, is_of_one_network};
 use crate::plan::{Change, Failure};
 use crate::routing;
 use crate::routing::mirror::Installed;
@@ -43,11 +43,15 @@ pub(crate) struct FakeHost {
     pub(crate) rejects_adverts: Option<io::ErrorKind>,
     queued: Vec<Advertisement>,
     pub(crate) rejects_route_dumps: bool,
+    /// Whether the kernel's state changes during each complete dump, which lacks the last address then.
+    pub(crate) interrupts_dumps: bool,
     pub(crate) rejects_table_deletion: bool,
     /// Settings of interfaces that another program changed.
     pub(crate) changed_settings: Vec<RepairedSetting>,
     /// Requests for addresses and routes, as texts.
     pub(crate) requests: Vec<String>,
+    /// Dumps of links and addresses.
+    pub(crate) readings: Vec<Extent>,
     /// Log lines and reports.
     pub(crate) log: Vec<String>,
     pub(crate) reports: Vec<Report>,
@@ -72,6 +76,24 @@ impl FakeHost {
         let mut mirror = Mirror::new();
         mirror.replace(self.dump().unwrap());
         mirror
+    }
+
+    fn all(&self) -> Dump {
+        let link = Link {
+            index: ETH,
+            name: "eth2".into(),
+            up: true,
+            carrier: true,
+            mac: Some(MacAddress([2, 0, 0, 0, 0, 2])),
+            port_of: None,
+            alternative_names: [].into(),
+        };
+        Dump {
+            links: vec![link],
+            addresses: self.held.clone(),
+            marks: true,
+            extent: Extent::All,
+        }
     }
 
     /// The addresses, as texts.
@@ -144,19 +166,21 @@ impl Kernel for FakeHost {
     type DropFilterError = String;
 
     fn dump(&mut self) -> io::Result<Dump> {
-        let link = Link {
-            index: ETH,
-            name: "eth2".into(),
-            up: true,
-            carrier: true,
-            mac: Some(MacAddress([2, 0, 0, 0, 0, 2])),
-            port_of: None,
-            alternative_names: [].into(),
-        };
+        self.readings.push(Extent::All);
+        let mut dump = self.all();
+        if self.interrupts_dumps {
+            dump.extent = Extent::Interrupted;
+            dump.addresses.pop();
+        }
+        Ok(dump)
+    }
+
+    fn dump_interface(&mut self, interface: InterfaceIndex) -> io::Result<Dump> {
+        let extent = Extent::Interface(interface);
+        self.readings.push(extent);
         Ok(Dump {
-            links: vec![link],
-            addresses: self.held.clone(),
-            marks: true,
+            extent,
+            ..self.all()
         })
     }
 

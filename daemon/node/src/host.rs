@@ -14,21 +14,49 @@ use vrrp_proto::{
 use crate::device::DeviceChange;
 use crate::drop_rules::DropRule;
 use crate::listeners::{Listeners, Path, Watched};
-use crate::mirror::{Dump, Mirror};
+use crate::mirror::{Dump, Extent, Mirror};
 use crate::plan::{Change, Failure};
 use crate::routing;
+
+/// Maximum number of dumps at a start and at a cleanup.
+const FIRST_DUMP_ATTEMPTS: u8 = 10;
 
 /// Requests to the kernel. An implementation reverts rejected changes in the mirrors.
 pub trait Kernel {
     /// Reason why the drop filter's table cannot be changed, as text.
     type DropFilterError: fmt::Display;
 
-    /// Reads all links and addresses.
+    /// Reads all links and addresses, in one attempt.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel rejects the request.
+    fn dump(&mut self) -> io::Result<Dump>;
+
+    /// Reads one interface and its addresses. The dump has no link if the interface does not exist.
     ///
     /// # Errors
     ///
     /// When the kernel rejects the request, or its state changes during every attempt.
-    fn dump(&mut self) -> io::Result<Dump>;
+    fn dump_interface(&mut self, interface: InterfaceIndex) -> io::Result<Dump>;
+
+    /// Reads all links and addresses, if necessary in several attempts: what an [interrupted] dump does not
+    /// contain is unknown. For a start and a cleanup, when no advertisement waits.
+    ///
+    /// [interrupted]: Extent::Interrupted
+    ///
+    /// # Errors
+    ///
+    /// As [`dump`](Self::dump).
+    fn dump_first(&mut self) -> io::Result<Dump> {
+        for _ in 1..FIRST_DUMP_ATTEMPTS {
+            let dump = self.dump()?;
+            if dump.extent != Extent::Interrupted {
+                return Ok(dump);
+            }
+        }
+        self.dump()
+    }
 
     /// Carries out `changes` of addresses in their order. `mirror` shows them already. A change that the
     /// kernel rejects is reverted in the mirror and appended to `failures`; the remaining changes are

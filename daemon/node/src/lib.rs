@@ -5,6 +5,7 @@
 //! - [`host`]: the traits for the machine that a node runs on. The daemon and the simulation implement
 //!   them.
 //! - [`mirror`]: the node's copy of the kernel's links and addresses.
+//! - `second_look`: when the engine's requests are repeated and the mirror is read again.
 //! - [`plan`]: compares the engine's desired addresses with the mirror and returns ordered changes;
 //!   [`execution`] carries them out.
 //! - [`device`]: the same for interfaces with virtual MAC addresses, [`routing`] for routes and rules,
@@ -38,5 +39,6 @@ pub mod plan;
 mod rejections;
 mod reports;
 pub mod routing;
+mod second_look;
 mod unsent;
 mod witness;

@@ -2,8 +2,9 @@
 //!
 //! The mirror is filled by a [`Dump`] at the start, follows the kernel's [`Event`]s, and takes in the
 //! daemon's own changes when they are planned. After lost events it is compared with a new dump, so that
-//! start and overrun are one code path. Differences that are new to the engine are returned as inputs; the
-//! daemon's own changes are not.
+//! start and overrun are one code path. A dump of one interface settles what an event or an interrupted
+//! dump leaves in doubt. Differences that are new to the engine are returned as inputs; the daemon's own
+//! changes are not.
 //!
 //! The cost of a look-up is logarithmic in the number of addresses of one interface, so that a step of one
 //! router does not slow down with the number of other routers.
@@ -49,9 +50,11 @@ pub struct Held {
     pub secondary: bool,
 }
 
-/// All links and addresses at one time, in the kernel's order.
+/// Links and addresses, in the kernel's order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Dump {
+    /// The part of the kernel's state that the dump shows.
+    pub extent: Extent,
     /// The links.
     pub links: Vec<Link>,
     /// The addresses.
@@ -59,6 +62,18 @@ pub struct Dump {
     /// Whether the kernel stores the mark of an address (IFA_PROTO). If it does not, an address is the
     /// daemon's as long as the mirror remembers that.
     pub marks: bool,
+}
+
+/// Part of the kernel's links and addresses that a [`Dump`] shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Extent {
+    /// All links and addresses at one time.
+    #[default]
+    All,
+    /// All, but the kernel's state changed during the dump (NLM_F_DUMP_INTR), so that some may be missing.
+    Interrupted,
+    /// One interface and its addresses.
+    Interface(InterfaceIndex),
 }
 
 /// An address of the daemon that is before the host's own one in its network.
@@ -83,8 +98,8 @@ pub struct Mirror {
     marks: bool,
     /// Position of the next address in the kernel's order.
     next_place: u64,
-    /// Whether an event contradicted the mirror, see [`is_in_doubt`](Mirror::is_in_doubt).
-    in_doubt: bool,
+    /// See [`in_doubt`](Mirror::in_doubt).
+    in_doubt: BTreeSet<InterfaceIndex>,
     /// Addresses that planned changes delete, until the changes are carried out.
     departed: BTreeMap<(InterfaceIndex, InterfaceAddress), Entry>,
     /// Number of times that all waiting events had been read.
@@ -137,13 +152,15 @@ impl Mirror {
     }
 
     /// Applies an event and returns the input for the engine, if the event is news. An event about an IPv6
-    /// address with the daemon's mark puts the mirror [in doubt](Self::is_in_doubt) instead, where it
+    /// address with the daemon's mark puts the interface [in doubt](Self::in_doubt) instead, where it
     /// contradicts the mirror.
     pub fn apply(&mut self, event: Event) -> Option<Input<'static>> {
         match event {
             Event::AddressAdded(interface, held) if self.may_be_our_doing(interface, held) => {
                 let is_news = self.entry(interface, held.address).is_none();
-                self.in_doubt |= is_news && self.links.contains_key(&interface);
+                if is_news && self.links.contains_key(&interface) {
+                    self.in_doubt.insert(interface);
+                }
                 None
             }
             Event::AddressRemoved(interface, address, _)
@@ -152,18 +169,19 @@ impl Mirror {
                         .entry(interface, address)
                         .is_some_and(|known| known.ours) =>
             {
-                self.in_doubt = true;
+                self.in_doubt.insert(interface);
                 None
             }
             // The kernel holds an IPv6 address only once, so the known one with another prefix length is
             // outdated.
             Event::AddressAdded(interface, held) if self.has_otherwise(interface, held.address) => {
-                self.in_doubt = true;
+                self.in_doubt.insert(interface);
                 None
             }
             Event::Link(link) => self.put_link(link),
             Event::LinkRemoved(interface) => {
                 self.forget_addresses(interface);
+                self.in_doubt.remove(&interface);
                 let known = self.links.remove(&interface)?;
                 self.forget_name(&known);
                 Some(Input::LinkRemoved(interface))
@@ -186,16 +204,16 @@ impl Mirror {
         }
     }
 
-    /// Whether an event about an IPv6 address contradicted the mirror, so that the kernel's whole state has
-    /// to be read again (see [`replace`](Self::replace)).
+    /// Interfaces that have to be read again (see [`replace`](Self::replace)): an event about an IPv6 address
+    /// contradicted the mirror, or something is missing in an interrupted dump.
     ///
     /// An event about an IPv6 address does not say which program changed it, and the kernel reports an
     /// addition late, from a work queue (addrconf_dad_work). So the event may be about the daemon's own
     /// change before the latest one, and only a dump shows what the kernel holds. Events about addresses
     /// without the daemon's mark are applied at once, so that hosts on which many addresses come and go do
     /// not cause a dump for each.
-    pub const fn is_in_doubt(&self) -> bool {
-        self.in_doubt
+    pub const fn in_doubt(&self) -> &BTreeSet<InterfaceIndex> {
+        &self.in_doubt
     }
 
     /// Notes that all events up to now have been [applied](Self::apply).
@@ -221,12 +239,13 @@ impl Mirror {
         held.map(|(_, address)| *address)
     }
 
-    /// Replaces the mirror with a dump, at the start and after lost events, and returns the differences:
-    /// removals first, those of addresses with the daemon's mark last among them, then additions.
+    /// Replaces what a dump covers, and returns the differences: removals first, those of addresses with the
+    /// daemon's mark last among them, then additions. What is missing in an interrupted dump stays, and puts
+    /// its interface [in doubt](Self::in_doubt).
     pub fn replace(&mut self, dump: Dump) -> Vec<Input<'static>> {
-        self.in_doubt = false;
-        self.uncertain.clear();
+        let extent = dump.extent;
         self.marks = dump.marks;
+        self.settle(extent);
         let mut inputs = Vec::new();
         self.remove_links_missing_in(&dump, &mut inputs);
         inputs.extend(
@@ -236,10 +255,13 @@ impl Mirror {
         );
 
         // All addresses are inserted again, so that they have the order of the dump.
-        let mut before = std::mem::take(&mut self.addresses);
-        self.primaries.clear();
+        let mut before = self.take_addresses(extent);
         let mut added = Vec::new();
         for (interface, held) in dump.addresses {
+            // The link was created after the links were dumped: both events are still to come.
+            if !self.links.contains_key(&interface) {
+                continue;
+            }
             let known = before
                 .get_mut(&interface)
                 .and_then(|addresses| addresses.remove(&held.address));
@@ -252,12 +274,50 @@ impl Mirror {
         let mut removals = Removals::default();
         for (interface, addresses) in before {
             for (address, entry) in addresses {
-                inputs.extend(removals.add(interface, entry.held(address), Loss::Unknown));
+                if extent == Extent::Interrupted {
+                    self.insert(interface, address, entry);
+                    self.in_doubt.insert(interface);
+                } else {
+                    inputs.extend(removals.add(interface, entry.held(address), Loss::Unknown));
+                }
             }
         }
         inputs.extend(removals.take());
         inputs.append(&mut added);
         inputs
+    }
+
+    /// Forgets the doubts that a dump of this extent settles.
+    fn settle(&mut self, extent: Extent) {
+        match extent {
+            Extent::All => {
+                self.in_doubt.clear();
+                self.uncertain.clear();
+            }
+            Extent::Interface(interface) => {
+                self.in_doubt.remove(&interface);
+                self.uncertain.retain(|(on, _)| *on != interface);
+            }
+            Extent::Interrupted => {
+                let uncertain = self.uncertain.iter().map(|(on, _)| *on);
+                self.in_doubt.extend(uncertain);
+            }
+        }
+    }
+
+    /// Takes the addresses that a dump of this extent replaces.
+    fn take_addresses(&mut self, extent: Extent) -> BTreeMap<InterfaceIndex, Addresses> {
+        match extent {
+            Extent::All | Extent::Interrupted => {
+                self.primaries.clear();
+                std::mem::take(&mut self.addresses)
+            }
+            Extent::Interface(interface) => {
+                self.primaries.retain(|(on, _)| *on != interface);
+                let addresses = self.addresses.remove_entry(&interface);
+                addresses.into_iter().collect()
+            }
+        }
     }
 
     /// Applies a planned change of the daemon.
@@ -460,14 +520,23 @@ impl Mirror {
     }
 
     fn remove_links_missing_in(&mut self, dump: &Dump, inputs: &mut Vec<Input<'static>>) {
-        let mut gone = std::mem::take(&mut self.links);
-        for link in &dump.links {
-            if let Some(known) = gone.remove(&link.index) {
-                self.links.insert(link.index, known);
+        let listed: BTreeSet<_> = dump.links.iter().map(|link| link.index).collect();
+        let missing = self.links.keys().filter(|index| !listed.contains(index));
+        let missing: Vec<_> = match dump.extent {
+            Extent::All => missing.copied().collect(),
+            Extent::Interface(interface) => missing
+                .filter(|index| **index == interface)
+                .copied()
+                .collect(),
+            Extent::Interrupted => {
+                self.in_doubt.extend(missing);
+                return;
             }
-        }
-        for (interface, link) in gone {
-            self.forget_name(&link);
+        };
+        for interface in missing {
+            if let Some(link) = self.links.remove(&interface) {
+                self.forget_name(&link);
+            }
             self.forget_addresses(interface);
             inputs.push(Input::LinkRemoved(interface));
         }

@@ -3,8 +3,9 @@
 //! # A turn
 //!
 //! 1. The node takes in what has arrived, packets before the tick (see [`Engine`]).
-//! 2. If a resynchronisation is due, the node reads the kernel's whole state again. One is due
-//!    [`SECOND_LOOK`] after the kernel rejected a request.
+//! 2. If a resynchronisation is due, the node repeats the requests of the engine. One is due
+//!    [`SECOND_LOOK`] after the kernel rejected a request. The first one reads the kernel's whole state
+//!    again, and so do some of the later ones.
 //! 3. If a take-over is due, the engine receives what arrived at the interface and was dropped by this host.
 //! 4. The engine does what is due.
 //! 5. The node carries out all outputs of the turn together, in this order:
@@ -41,7 +42,7 @@ use crate::drop_filter::DropFilter;
 use crate::execution::carry_out;
 use crate::host::{Host, Kernel, RejectedAdvert, Severity};
 use crate::listeners::{Listeners, Path, listeners};
-use crate::mirror::{Event, Mirror, Removals};
+use crate::mirror::{Dump, Event, Extent, Mirror, Removals};
 use crate::own_sources::OwnSources;
 use crate::pacer::Pacer;
 use crate::plan::{Change, Failure, plan, put_behind_own, strays, unannounced};
@@ -49,11 +50,11 @@ use crate::rejections::Rejections;
 use crate::reports::Reports;
 use crate::routing;
 use crate::routing::mirror::Suspect;
+use crate::second_look::SecondLook;
 use crate::unsent::Unsent;
 use crate::witness::{self, Witness};
 
-/// Delay between a request that the kernel rejected and the resynchronisation that repeats it.
-pub const SECOND_LOOK: Duration = Duration::from_secs(1);
+pub use crate::second_look::SECOND_LOOK;
 
 /// Number of times that a turn carries out outputs, if the kernel rejects some of them.
 const ATTEMPTS: u8 = 2;
@@ -76,8 +77,7 @@ pub struct Node {
     refuses: bool,
     /// Time of the last repair of the drop filter's table.
     repaired_at: Option<Instant>,
-    /// Time of the next resynchronisation.
-    look_again_at: Option<Instant>,
+    second_look: SecondLook,
     /// Whether this turn resynchronised. The engine has not announced the addresses that such a turn adds.
     is_second_look: bool,
     /// Whether the set of listening endpoints may have changed.
@@ -163,13 +163,13 @@ impl Node {
     /// Whether no resynchronisation is pending, so that the kernel has rejected nothing that is still
     /// wanted.
     pub const fn is_content(&self) -> bool {
-        self.look_again_at.is_none()
+        self.second_look.due().is_none()
     }
 
     /// Next deadline of the node itself, in addition to the engine's deadlines.
     pub fn due(&self) -> Option<Instant> {
         let all = [
-            self.look_again_at,
+            self.second_look.due(),
             self.pacer.due(),
             self.witness.due(),
             self.repaired.due(),
@@ -191,7 +191,8 @@ impl Node {
         params: NodeParams,
         host: &mut H,
     ) -> io::Result<()> {
-        self.look(now, host)?;
+        let dump = host.kernel().dump_first()?;
+        self.take_in(now, dump, host);
         if params.refuses() {
             self.drop_filter.adopt(&self.mirror);
         }
@@ -289,9 +290,7 @@ impl Node {
             self.handle(now, removal, host);
         }
         self.no_news_waits();
-        if self.mirror.is_in_doubt() {
-            self.look_or_complain(now, host);
-        }
+        self.settle_doubts(now, host);
     }
 
     /// Notes that no event about links and addresses waits to be read: later events are about changes after
@@ -300,9 +299,15 @@ impl Node {
         self.mirror.no_news_waits();
     }
 
-    /// Schedules a resynchronisation at `at`: kernel events were lost, or cannot be received.
-    pub const fn look_at(&mut self, at: Instant) {
-        self.look_again_at = Some(at);
+    /// Schedules a resynchronisation at `at` that reads the kernel's whole state: events were lost, or cannot
+    /// be received.
+    pub fn look_at(&mut self, at: Instant) {
+        self.second_look.read_at(at);
+    }
+
+    /// Schedules a resynchronisation in [`SECOND_LOOK`]: the kernel rejected a request.
+    pub fn see_later(&mut self, now: Instant) {
+        self.second_look.repeat(now);
     }
 
     /// Recreates the drop filter's table after another program changed it. At most once in [`SECOND_LOOK`],
@@ -311,7 +316,7 @@ impl Node {
         self.drop_filter.doubt();
         let lately = |at| now.since(at) < SECOND_LOOK;
         if self.repaired_at.is_some_and(lately) {
-            self.look_again_at.get_or_insert(now + SECOND_LOOK);
+            self.see_later(now);
             return;
         }
         self.repaired_at = Some(now);
@@ -344,17 +349,20 @@ impl Node {
         self.witness.consult(now, &self.engine, host)
     }
 
-    /// Resynchronises if that is due: reads the kernel's whole state and repeats all requests of the
-    /// engine. To be called after the events and packets of a turn, and before a wait for a take-over that
-    /// is due in a moment.
+    /// Resynchronises if that is due: repeats all requests of the engine, and reads the kernel's whole state
+    /// before, unless a request that the kernel keeps rejecting is the only reason. To be called after the
+    /// events and packets of a turn, and before a wait for a take-over that is due in a moment.
     pub fn look_again<H: Host>(&mut self, now: Instant, host: &mut H) {
-        if self.look_again_at.is_none_or(|at| now < at) {
+        let Some(reads) = self.second_look.take(now) else {
             return;
-        }
-        self.look_again_at = None;
+        };
         self.is_second_look = true;
         self.prepare_drop_filter(now, host);
-        self.look_or_complain(now, host);
+        if reads {
+            self.look_or_complain(now, host);
+        }
+        // Sockets that could not be opened.
+        self.may_listen_elsewhere = true;
         self.handle(now, Input::Overrun, host);
         self.remove_strays(now, host);
         self.remove_leftovers(now, host);
@@ -857,31 +865,45 @@ impl Node {
         self.see_later(now);
     }
 
-    /// Reads the kernel's links and addresses and passes the differences to the engine.
-    fn look<H: Host>(&mut self, now: Instant, host: &mut H) -> io::Result<()> {
-        let dump = host.kernel().dump()?;
+    /// Replaces the mirror with a dump and passes the differences to the engine.
+    fn take_in<H: Host>(&mut self, now: Instant, dump: Dump, host: &mut H) {
+        if dump.extent == Extent::Interrupted {
+            self.second_look.complete(now);
+        }
         for input in self.mirror.replace(dump) {
             self.handle(now, input, host);
         }
         self.rejections.forget_unwanted(&self.engine);
         self.may_listen_elsewhere = true;
-        Ok(())
     }
 
     fn look_or_complain<H: Host>(&mut self, now: Instant, host: &mut H) {
-        if let Err(error) = self.look(now, host) {
-            let text = format!(
-                "cannot read links and addresses from the kernel: {error}; \
-                 trying again every second"
-            );
-            host.complain(Severity::Error, text);
-            self.see_later(now);
+        match host.kernel().dump() {
+            Ok(dump) => self.take_in(now, dump, host),
+            Err(error) => self.cannot_read(now, "links and addresses", &error, host),
         }
+        self.settle_doubts(now, host);
         self.look_at_routing(now, host);
     }
 
-    fn see_later(&mut self, now: Instant) {
-        self.look_again_at = Some(now + SECOND_LOOK);
+    /// Reads the interfaces again about which the mirror is in doubt.
+    fn settle_doubts<H: Host>(&mut self, now: Instant, host: &mut H) {
+        for interface in self.mirror.in_doubt().clone() {
+            match host.kernel().dump_interface(interface) {
+                Ok(dump) => self.take_in(now, dump, host),
+                Err(error) => {
+                    let what = format!("{} and its addresses", self.mirror.name(interface));
+                    self.cannot_read(now, &what, &error, host);
+                }
+            }
+        }
+    }
+
+    fn cannot_read<H: Host>(&mut self, now: Instant, what: &str, error: &io::Error, host: &mut H) {
+        let text =
+            format!("cannot read {what} from the kernel: {error}; trying again every second");
+        host.complain(Severity::Error, text);
+        self.look_at(now + SECOND_LOOK);
     }
 }
 
@@ -896,7 +918,7 @@ impl Node {
         if self.routing.mirror.is_none()
             && let Err(error) = self.open_routing(host)
         {
-            self.complain_of_routing(now, &error, host);
+            self.cannot_read(now, "routes and rules", &error, host);
         }
         let Routing {
             mirror,
@@ -966,7 +988,7 @@ impl Node {
                     self.handle(now, input, host);
                 }
             }
-            Err(error) => self.complain_of_routing(now, &error, host),
+            Err(error) => self.cannot_read(now, "routes and rules", &error, host),
         }
     }
 
@@ -1000,7 +1022,7 @@ impl Node {
         let cleaned = match crate::cleanup::routing(host.kernel()) {
             Ok(cleaned) => cleaned,
             Err(error) => {
-                self.complain_of_routing(now, &error, host);
+                self.cannot_read(now, "routes and rules", &error, host);
                 return false;
             }
         };
@@ -1014,13 +1036,6 @@ impl Node {
             self.see_later(now);
         }
         is_clean
-    }
-
-    fn complain_of_routing<H: Host>(&mut self, now: Instant, error: &io::Error, host: &mut H) {
-        let text =
-            format!("cannot read routes from the kernel: {error}; trying again every second");
-        host.complain(Severity::Error, text);
-        self.see_later(now);
     }
 }
 

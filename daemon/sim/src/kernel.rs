@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use vrrp_node::drop_rules::DropRule;
 use vrrp_node::lvs::Shown;
-use vrrp_node::mirror::{Dump, Event, Held};
+use vrrp_node::mirror::{Dump, Event, Extent, Held};
 use vrrp_proto::{Family, InterfaceAddress, InterfaceIndex, Link, Loss};
 
 use self::devices::Macvlan;
@@ -40,6 +40,10 @@ pub(crate) struct Kernel {
     threads: Vec<Shown>,
     heard: bool,
     overrun: bool,
+    /// Whether the next dump of links and addresses is interrupted.
+    interrupts: bool,
+    /// Number of dumps so far.
+    dumps: usize,
     /// Number of further notifications to lose.
     losing: u8,
     /// Number of further requests to reject.
@@ -133,6 +137,8 @@ impl Kernel {
             threads: Vec::new(),
             heard: false,
             overrun: false,
+            interrupts: false,
+            dumps: 0,
             losing: 0,
             refusing: 0,
             forbids: false,
@@ -356,7 +362,33 @@ impl Kernel {
                 })
                 .collect(),
             marks: self.marks,
+            extent: Extent::All,
         }
+    }
+
+    /// Dump of one interface and its addresses.
+    pub(super) fn one(&self, interface: InterfaceIndex) -> Dump {
+        let mut dump = self.all();
+        dump.extent = Extent::Interface(interface);
+        dump.links.retain(|link| link.index == interface);
+        dump.addresses.retain(|(on, _)| *on == interface);
+        dump
+    }
+
+    /// Dump of links and addresses that lacks one of them, in turn, if it is interrupted.
+    pub(super) fn all_in_one_attempt(&mut self) -> Dump {
+        let mut dump = self.all();
+        self.dumps += 1;
+        if std::mem::take(&mut self.interrupts) {
+            dump.extent = Extent::Interrupted;
+            let all = dump.links.len() + dump.addresses.len();
+            match self.dumps % all.max(1) {
+                at if at < dump.addresses.len() => drop(dump.addresses.remove(at)),
+                at if at < all => drop(dump.links.remove(at - dump.addresses.len())),
+                _ => {}
+            }
+        }
+        dump
     }
 
     /// Subscribes a daemon to notifications, or ends its subscription.
@@ -600,6 +632,8 @@ impl Kernel {
             // The daemon detects a lost notification as an overrun of its socket (ENOBUFS).
             self.losing -= 1;
             self.overrun = true;
+            // Its cause, many changes, goes on during the dump that follows.
+            self.interrupts = true;
             return;
         }
         self.news.push_back(event);

@@ -16,7 +16,7 @@ use vrrp_node::host::{Host, RejectedAdvert, Severity, WitnessedPacket};
 use vrrp_node::listeners::{Listeners, Path, VridSet, Watched};
 use vrrp_node::lvs;
 use vrrp_node::mirror::{Held, Mirror};
-use vrrp_node::node::{Node, SECOND_LOOK};
+use vrrp_node::node::Node;
 use vrrp_proto::params::{NodeParams, Verdict};
 use vrrp_proto::snapshot::RouterStatus;
 use vrrp_proto::{
@@ -222,7 +222,7 @@ impl Machine<'_> {
         if let Some(desired) = self.own.unkept.take()
             && self.synchronise(desired).is_err()
         {
-            node.look_at(now + SECOND_LOOK);
+            node.see_later(now);
         }
     }
 

@@ -17,7 +17,7 @@ use nix::sys::socket::{MsgFlags, send};
 use vrrp_proto::Family;
 
 use crate::netlink::{Message, NLMSG_ERROR, News};
-use crate::request::DUMP_ATTEMPTS;
+use crate::request::ATTEMPTS;
 use crate::{batch, filter, netlink, sys};
 use vrrp_node::routing::mirror::{Dump, Mirror};
 use vrrp_node::routing::plan::{Change, Failure};
@@ -104,7 +104,7 @@ impl Routing {
     ///
     /// An error of the kernel, or EINTR when the data changed during every attempt.
     pub fn dump(&mut self) -> io::Result<Dump> {
-        for _ in 0..DUMP_ATTEMPTS {
+        for _ in 0..ATTEMPTS {
             let mut dump = Dump::default();
             let mut consistent = true;
             for family in Family::ALL {

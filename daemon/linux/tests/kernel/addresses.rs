@@ -2,14 +2,16 @@
 
 use std::net::IpAddr;
 use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use vrrp_linux::kernel::Kernel;
 use vrrp_linux::monitor::{Heard, Monitor};
+use vrrp_linux::request::Requests;
 use vrrp_node::cleanup::{self, Cleaned};
 use vrrp_node::execution::carry_out;
 use vrrp_node::host::Kernel as _;
-use vrrp_node::mirror::{Event, Held, Mirror};
+use vrrp_node::mirror::{Event, Extent, Held, Mirror};
 use vrrp_node::plan::{Change, Failure, plan};
 use vrrp_proto::params::{AddressForm, AddressOptions, RouterParams};
 use vrrp_proto::{Desired, Family, Input, InterfaceAddress, InterfaceIndex, Vrid};
@@ -29,6 +31,8 @@ crate::tests! {
     redundant_address_change_is_no_failure,
     each_rejected_change_is_a_separate_failure,
     receive_overrun_is_repaired_by_a_new_dump,
+    dump_of_one_interface_equals_its_part_of_all,
+    changes_elsewhere_do_not_interrupt_dump_of_one_interface,
     link_changes_are_notified_until_deletion,
     link_leaving_a_bridge_is_not_deleted,
     cleanup_deletes_only_marked_addresses,
@@ -323,6 +327,55 @@ fn receive_overrun_is_repaired_by_a_new_dump() {
     node.assert_mirror_is_right();
 }
 
+fn dump_of_one_interface_equals_its_part_of_all() {
+    let (near, _far) = pair();
+    near.ip("address add 2001:db8::1/64 dev eth0 nodad");
+    let mut node = Node::start(&near);
+    node.hold(&["10.0.0.9/24", "2001:db8::9/64"]);
+    let all = node.kernel.dump().unwrap();
+    assert_eq!(all.links.len(), 2, "lo and eth0");
+    for link in &all.links {
+        let one = node.kernel.dump_interface(link.index).unwrap();
+        assert_eq!(one.extent, Extent::Interface(link.index));
+        assert_eq!(one.links, [link.clone()]);
+        let mut there = all.addresses.clone();
+        there.retain(|(on, _)| *on == link.index);
+        assert_eq!(one.addresses, there);
+    }
+    let missing = node.kernel.dump_interface(InterfaceIndex(9999)).unwrap();
+    assert!(missing.links.is_empty() && missing.addresses.is_empty());
+}
+
+fn changes_elsewhere_do_not_interrupt_dump_of_one_interface() {
+    let (near, _far) = pair();
+    let mut node = Node::start(&near);
+    let mut other = near.within(|| Requests::open().unwrap());
+    let lo = InterfaceIndex(1);
+    // More than one message of a complete dump has room for.
+    let many: Vec<_> = thousand().map(|address| Change::add(lo, address)).collect();
+    other.apply(&many, &mut Mirror::new(), &mut Vec::new());
+    let address = address("10.9.9.9/32");
+    let changes = [
+        Change::add(lo, address),
+        Change::Delete {
+            interface: lo,
+            address,
+        },
+    ];
+    let ended = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !ended.load(Ordering::Relaxed) {
+                other.apply(&changes, &mut Mirror::new(), &mut Vec::new());
+            }
+        });
+        let dumps = (0..1_000).map(|_| node.kernel.dump_interface(node.interface));
+        let failures: Vec<_> = dumps.filter_map(Result::err).collect();
+        ended.store(true, Ordering::Relaxed);
+        assert!(failures.is_empty(), "{failures:?}");
+    });
+}
+
 fn link_changes_are_notified_until_deletion() {
     let (near, far) = pair();
     let mut node = Node::start(&near);
@@ -490,8 +543,8 @@ impl Node {
         }
     }
 
-    /// Events for the engine since the last call, without repetitions. Dumps everything when the mirror
-    /// is in doubt, as the daemon does.
+    /// Events for the engine since the last call, without repetitions. Reads the interfaces again
+    /// about which the mirror is in doubt, as the daemon does.
     pub(crate) fn news(&mut self) -> Vec<String> {
         let mut events: Vec<Event> = Vec::new();
         assert_eq!(self.monitor.read(&mut events).unwrap(), Heard::All);
@@ -499,9 +552,9 @@ impl Node {
             .into_iter()
             .filter_map(|event| self.mirror.apply(event));
         let mut news: Vec<_> = inputs.map(|input| describe(&input)).collect();
-        if self.mirror.is_in_doubt() {
-            let inputs = self.mirror.replace(self.kernel.dump().unwrap());
-            news.extend(inputs.iter().map(describe));
+        for interface in self.mirror.in_doubt().clone() {
+            let dump = self.kernel.dump_interface(interface).unwrap();
+            news.extend(self.mirror.replace(dump).iter().map(describe));
         }
         news.dedup();
         news

@@ -66,12 +66,72 @@ fn address_of_unknown_link_waits_for_dump() {
         links: vec![link("eth0", true)],
         addresses: vec![held("10.0.0.1/24")],
         marks: true,
+        extent: Extent::All,
     };
     let news = mirror.replace(dump);
     assert!(matches!(
         news[..],
         [Input::Link(_), Input::AddressAdded { .. }]
     ));
+}
+
+#[test]
+fn address_in_dump_without_its_link_waits_for_event() {
+    // The link was created after the links were dumped and before the addresses were.
+    let mut mirror = Mirror::new();
+    let dump = Dump {
+        links: Vec::new(),
+        ..dump_of(&["10.0.0.1/24"])
+    };
+    assert!(mirror.replace(dump).is_empty());
+    mirror.apply(Event::Link(link("eth0", true)));
+    let news = mirror.apply(added("10.0.0.1/24", false));
+    assert!(matches!(news, Some(Input::AddressAdded { .. })));
+}
+
+#[test]
+fn interrupted_dump_of_links_removes_none() {
+    let mut mirror = started(&["10.0.0.1/24"]);
+    let dump = Dump {
+        extent: Extent::Interrupted,
+        marks: true,
+        ..Dump::default()
+    };
+    assert!(mirror.replace(dump).is_empty());
+    assert_eq!(order(&mirror), ["10.0.0.1/24"]);
+    // The interface is gone.
+    let gone = Dump {
+        extent: Extent::Interface(ETH),
+        marks: true,
+        ..Dump::default()
+    };
+    assert!(matches!(
+        mirror.replace(gone)[..],
+        [Input::LinkRemoved(ETH)]
+    ));
+    assert!(!is_in_doubt(&mirror) && order(&mirror).is_empty());
+}
+
+#[test]
+fn dump_of_one_interface_leaves_the_others() {
+    let other = InterfaceIndex(3);
+    let mut mirror = started(&["10.0.0.1/24"]);
+    mirror.apply(Event::Link(Link {
+        index: other,
+        ..link("eth1", true)
+    }));
+    let (_, address) = held("10.0.1.1/24");
+    mirror.apply(Event::AddressAdded(other, address));
+    let dump = Dump {
+        extent: Extent::Interface(ETH),
+        ..dump_of(&["10.0.0.2/24"])
+    };
+    assert!(matches!(
+        mirror.replace(dump)[..],
+        [Input::AddressRemoved { .. }, Input::AddressAdded { .. }]
+    ));
+    assert_eq!(order(&mirror), ["10.0.0.2/24"]);
+    assert_eq!(mirror.addresses(other).len(), 1);
 }
 
 #[test]
@@ -258,6 +318,7 @@ fn promoted_secondary_becomes_last_primary() {
 fn address_dump_returns_differences() {
     let mut mirror = started(&["10.0.0.1/24", "10.0.0.2/24"]);
     let inputs = mirror.replace(Dump {
+        extent: Extent::All,
         links: vec![link("eth0", false)],
         addresses: vec![held("10.0.0.3/24"), held("10.0.0.1/24")],
         marks: true,
@@ -295,14 +356,14 @@ fn contradicting_event_about_own_ipv6_address_causes_doubt() {
         (added("2001:db8::9/128", true), true),
     ] {
         assert!(mirror.apply(event.clone()).is_none());
-        assert_eq!(mirror.is_in_doubt(), doubt, "{event:?}");
+        assert_eq!(is_in_doubt(&mirror), doubt, "{event:?}");
         assert_eq!(
             order(&mirror),
             ["2001:db8::9/64"],
             "the event does not change the mirror"
         );
         let looked = mirror.replace(ours());
-        assert!(looked.is_empty() && !mirror.is_in_doubt());
+        assert!(looked.is_empty() && !is_in_doubt(&mirror));
     }
     // A dump resolves the doubt.
     mirror.apply(removed("2001:db8::9/64"));
@@ -321,11 +382,11 @@ fn unmarked_ipv6_address_is_news_where_kernel_stores_marks() {
         mirror.marks = marks;
         let news = mirror.apply(added("2001:db8::9/64", false));
         assert_eq!(news.is_some(), marks);
-        assert_eq!(mirror.is_in_doubt(), !marks);
+        assert_eq!(is_in_doubt(&mirror), !marks);
     }
     let mut mirror = started(&["2001:db8::9/64"]);
     let gone = removed(address_of("2001:db8::9/64"));
-    assert!(mirror.apply(gone).is_some() && !mirror.is_in_doubt());
+    assert!(mirror.apply(gone).is_some() && !is_in_doubt(&mirror));
 }
 
 #[test]
@@ -335,7 +396,7 @@ fn ipv6_address_with_other_prefix_causes_doubt() {
     // addition.
     mirror.applied(&Change::add(ETH, address_of("2001:db8::9/64")));
     assert!(mirror.apply(added("2001:db8::9/128", false)).is_none());
-    assert!(mirror.is_in_doubt());
+    assert!(is_in_doubt(&mirror));
     let inputs = mirror.replace(dump_of(&["2001:db8::9/128"]));
     let [
         Input::AddressRemoved { address: gone, .. },
@@ -356,14 +417,14 @@ fn late_event_about_own_ipv6_addition_causes_doubt() {
     let mut mirror = started(&[]);
     mirror.applied(&Change::add(ETH, address));
     assert!(mirror.apply(added("2001:db8::9/64", true)).is_none());
-    assert!(!mirror.is_in_doubt(), "the event confirms the mirror");
+    assert!(!is_in_doubt(&mirror), "the event confirms the mirror");
     mirror.applied(&Change::Delete {
         interface: ETH,
         address,
     });
     // The event about the addition arrives after the deletion.
     mirror.apply(added("2001:db8::9/64", true));
-    assert!(mirror.is_in_doubt());
+    assert!(is_in_doubt(&mirror));
     assert!(mirror.replace(dump_of(&[])).is_empty());
 }
 
@@ -371,7 +432,7 @@ fn late_event_about_own_ipv6_addition_causes_doubt() {
 fn event_of_unknown_link_causes_no_doubt() {
     let mut mirror = Mirror::new();
     mirror.apply(added("2001:db8::9/64", true));
-    assert!(!mirror.is_in_doubt());
+    assert!(!is_in_doubt(&mirror));
 }
 
 #[test]
@@ -390,6 +451,7 @@ proptest! {
     fn mirror_equals_latest_dump(
         before in prop::collection::btree_map(0_u8..8, any::<bool>(), 0..8),
         after in prop::collection::btree_map(0_u8..8, any::<bool>(), 0..8),
+        missing in prop::option::of(prop::collection::btree_set(0_u8..8, 0..8)),
     ) {
         let dump = |addresses: &BTreeMap<u8, bool>| Dump {
             links: vec![link("eth0", true)],
@@ -398,12 +460,28 @@ proptest! {
                 (ETH, Held { address, ours: *ours, secondary: false })
             }).collect(),
             marks: true,
+            extent: Extent::All,
         };
         let mut mirror = Mirror::new();
         mirror.replace(dump(&before));
         // The engine's view, from the inputs so far.
         let mut known = before.clone();
-        for input in mirror.replace(dump(&after)) {
+        let mut inputs = Vec::new();
+        if let Some(missing) = missing {
+            let mut seen = after.clone();
+            seen.retain(|last, _| !missing.contains(last));
+            let extent = Extent::Interrupted;
+            inputs.extend(mirror.replace(Dump { extent, ..dump(&seen) }));
+            let is_removal = |input: &Input<'_>| matches!(input, Input::AddressRemoved { .. });
+            prop_assert!(!inputs.iter().any(is_removal));
+            let contradicts = before.keys().any(|last| !seen.contains_key(last));
+            prop_assert_eq!(is_in_doubt(&mirror), contradicts);
+            let extent = Extent::Interface(ETH);
+            inputs.extend(mirror.replace(Dump { extent, ..dump(&after) }));
+        } else {
+            inputs.extend(mirror.replace(dump(&after)));
+        }
+        for input in inputs {
             if let Input::AddressAdded { address, ours, .. } = input {
                 prop_assert_ne!(known.insert(last_byte(address), ours), Some(ours), "not a difference");
             } else if let Input::AddressRemoved { address, .. } = input {
@@ -423,6 +501,10 @@ fn last_byte(address: InterfaceAddress) -> u8 {
     address.ipv4().unwrap().octets()[3]
 }
 
+fn is_in_doubt(mirror: &Mirror) -> bool {
+    !mirror.in_doubt().is_empty()
+}
+
 fn started(addresses: &[&str]) -> Mirror {
     let mut mirror = Mirror::new();
     mirror.replace(dump_of(addresses));
@@ -435,6 +517,7 @@ fn dump_of(addresses: &[&str]) -> Dump {
         links: vec![link("eth0", true)],
         addresses: addresses.iter().map(|text| held(text)).collect(),
         marks: true,
+        extent: Extent::All,
     }
 }
 

@@ -7,6 +7,7 @@ use vrrp_proto::{AddressLabel, Loss, State, Vrid};
 
 use super::*;
 use crate::fake::{ETH, FakeHost};
+use crate::mirror::Held;
 use crate::routing::mirror::{Installed, Leg};
 
 const T0: Instant = Instant::from_nanos(1_000_000_000_000);
@@ -279,6 +280,53 @@ fn stray_that_cannot_be_deleted_is_not_reported_as_deleted() {
 }
 
 #[test]
+fn rejected_address_is_requested_each_second_and_rarely_read() {
+    let (mut node, mut host) = mastering(vi_1());
+    host.rejects_additions = Some(ErrorKind::OutOfMemory);
+    host.delete(address(VIRTUAL), Some(Loss::Deleted));
+    take_news(&mut node, &mut host);
+    host.readings.clear();
+    host.requests.clear();
+    for second in 1..=60 {
+        let now = T0 + SECOND_LOOK * second;
+        node.look_again(now, &mut host);
+        node.turn(now, &mut host);
+    }
+    assert_eq!(host.requests.len(), 60, "{:?}", host.requests);
+    assert_eq!(host.readings.len(), 6, "after 1, 2, 4, 8, 16 and 32 s");
+}
+
+#[test]
+fn address_missing_in_interrupted_dump_is_checked_before_repair() {
+    let (mut node, mut host) = mastering(vi_1());
+    host.interrupts_dumps = true;
+    host.readings.clear();
+    host.requests.clear();
+    node.look_at(T0);
+    node.look_again(T0, &mut host);
+    node.turn(T0, &mut host);
+    assert_eq!(host.readings, [Extent::All, Extent::Interface(ETH)]);
+    assert_eq!(host.requests, [""; 0]);
+    assert_eq!(host.reports, []);
+    assert_eq!(node.due(), Some(T0 + SECOND_LOOK), "reads all again");
+}
+
+#[test]
+fn doubtful_ipv6_event_causes_reading_of_its_interface() {
+    let (mut node, mut host) = mastering(vi_1());
+    let marked = Held {
+        address: address("2001:db8::9/64"),
+        ours: true,
+        secondary: false,
+    };
+    host.readings.clear();
+    host.news.push(Event::AddressAdded(ETH, marked));
+    take_news(&mut node, &mut host);
+    assert_eq!(host.readings, [Extent::Interface(ETH)]);
+    assert!(node.is_content());
+}
+
+#[test]
 fn leftovers_are_deleted_once_the_kernel_allows_it() {
     let mut host = FakeHost::with_addresses(&[OWN]);
     host.has_table = true;
@@ -289,7 +337,7 @@ fn leftovers_are_deleted_once_the_kernel_allows_it() {
         host.log,
         [
             "cannot delete the table; trying again every second",
-            "cannot read routes from the kernel: out of memory; trying again every second",
+            "cannot read routes and rules from the kernel: out of memory; trying again every second",
         ]
     );
     host.log.clear();

@@ -5,7 +5,7 @@ use vrrp_proto::params::AddressOptions;
 use vrrp_proto::{AddressLabel, Link};
 
 use super::*;
-use crate::mirror::{Dump, Event, Held};
+use crate::mirror::{Dump, Event, Extent, Held};
 
 const ETH: InterfaceIndex = InterfaceIndex(2);
 const OTHER: InterfaceIndex = InterfaceIndex(3);
@@ -124,6 +124,7 @@ fn own_address_of_other_form_is_replaced() {
     };
     mirror.apply(Event::AddressAdded(ETH, there));
     mirror.replace(Dump {
+        extent: Extent::All,
         links: mirror.links().cloned().collect(),
         addresses: mirror.all().collect(),
         marks: true,
@@ -464,6 +465,7 @@ fn mirror(addresses: impl IntoIterator<Item = (InterfaceIndex, Held)>) -> Mirror
     };
     let mut mirror = Mirror::new();
     mirror.replace(Dump {
+        extent: Extent::All,
         links: [ETH, OTHER].map(link).into(),
         addresses: addresses.into_iter().collect(),
         marks: true,

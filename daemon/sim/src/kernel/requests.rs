@@ -33,7 +33,12 @@ impl host::Kernel for Kernel {
 
     fn dump(&mut self) -> io::Result<Dump> {
         self.dumped = true;
-        Ok(self.all())
+        Ok(self.all_in_one_attempt())
+    }
+
+    fn dump_interface(&mut self, interface: InterfaceIndex) -> io::Result<Dump> {
+        self.dumped = true;
+        Ok(self.one(interface))
     }
 
     fn change_addresses(

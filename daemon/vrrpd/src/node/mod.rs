@@ -228,7 +228,8 @@ impl Node {
         let (interface, _) = place;
         let mut many = false;
         for batch in 0.. {
-            if batch >= BATCHES && !self.turns.engine().is_take_over_due(now) {
+            let is_enough = batch >= BATCHES || batch > 0 && self.is_late();
+            if is_enough && !self.turns.engine().is_take_over_due(now) {
                 break;
             }
             match self.machine.sockets.receive(place, &mut self.batch) {
@@ -263,6 +264,12 @@ impl Node {
             );
             self.complain(Level::WARN, text);
         }
+    }
+
+    /// Whether something else than a take-over is due by now, such as an advertisement.
+    fn is_late(&self) -> bool {
+        let due = self.turns.engine().poll_timeout();
+        due.is_some_and(|(at, due)| due != Due::TakeOver && at <= clock::now())
     }
 
     fn take_messages(&mut self, now: Instant) {
