@@ -1259,6 +1259,12 @@ FAULTS = [
         "            until: now + LONGEST * 10,",
     ),
     Fault(
+        "lowered priority of the master does not shorten the wait",
+        BACKUP,
+        "if followed.is_some_and(|last| last.priority > 0) {",
+        "if false {",
+    ),
+    Fault(
         "backup takes over in its grace period",
         ENGINE,
         "                        self.cut_grace(now, id);\n",

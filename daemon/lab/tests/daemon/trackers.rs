@@ -54,9 +54,17 @@ pub(crate) fn a_weight_lowers_the_advertised_priority() -> Outcome {
     let (a, b) = start(&pair, &check(track, json!({})))?;
     let failed = Moment::now();
     pair.a.host.write("/run/down", "", 0o644)?;
-    pair.lan.advert(failed, |advert| {
+    let lowered = pair.lan.advert(failed, |advert| {
         advert.source == pair.a.address && advert.priority == HIGH - 150
     })?;
+    let first = pair
+        .lan
+        .advert(lowered.at, |advert| advert.source == pair.b.address)?;
+    let waited = first.at.since(lowered.at);
+    assert!(
+        waited < INTERVAL * 2,
+        "{waited:?} are more than the skew time"
+    );
     let line = b.wait_for("VI_1", Backup, Master, failed, SOON)?.text;
     assert!(
         line.ends_with("192.168.224.11 advertises priority 50, ours is 100: preempted"),

@@ -337,7 +337,7 @@ fn dump_of_one_interface_equals_its_part_of_all() {
     for link in &all.links {
         let one = node.kernel.dump_interface(link.index).unwrap();
         assert_eq!(one.extent, Extent::Interface(link.index));
-        assert_eq!(one.links, [link.clone()]);
+        assert_eq!(one.links, std::slice::from_ref(link));
         let mut there = all.addresses.clone();
         there.retain(|(on, _)| *on == link.index);
         assert_eq!(one.addresses, there);

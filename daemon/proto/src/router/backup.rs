@@ -130,6 +130,11 @@ impl Backup {
             // The followed master stays recorded when a third router of lower priority advertises.
             let followed = leg.last.filter(|last| last.followed);
             if followed.is_none_or(|last| last.from == source) {
+                if followed.is_some_and(|last| last.priority > 0) {
+                    // Its priority fell below this router's: it gives way, as by a resignation. The RFC
+                    // lets Active_Down_Timer run out.
+                    leg.down_at = leg.down_at.min(heard_at + skew(settings, leg.interval));
+                }
                 leg.last = Some(Heard {
                     from: source,
                     priority: advert.priority,

@@ -178,6 +178,12 @@ impl Listening {
             ear.watched_at = None;
             ear.in_peace = None;
         }
+        // The master lowered its priority: a resignation without its address lost.
+        let was_obeyed = |last: Heard| last.obeyed && last.from == from && last.priority > 0;
+        if !obeyed && ear.last.is_some_and(was_obeyed) {
+            let soon = arrived + skew(config.version, priority, ear.interval);
+            ear.down_at = ear.down_at.min(soon);
+        }
         let obeyed = says.priority == 0 || obeyed;
         // A lower priority of a third router does not replace the master in the cause.
         let is_third = |last: Heard| last.obeyed && last.from != from;

@@ -30,26 +30,64 @@ fn equal_or_greater_priority_restarts_active_down_timer() {
 
 // RFC 9568 6.4.2 MUST: discard a lower priority, in Preempt_Mode
 #[test]
-fn lower_priority_does_not_change_active_down_timer() {
+fn lower_priority_of_another_router_does_not_change_active_down_timer() {
     let (mut router, now) = in_state(v3(100), State::Backup);
     let due = router.deadline();
     for priority in [1, 99] {
         assert_eq!(
-            router.handle_advert(now, now, &advert(priority, 40), HIGH, OWN),
+            router.handle_advert(now, now, &advert(priority, 40), LOW, OWN),
             Reaction::default()
         );
         assert_eq!(router.deadline(), due);
     }
     let (_, cause) = router.handle_tick(due.unwrap().0).change.unwrap();
-    assert_eq!(
+    assert!(matches!(
         cause,
-        Cause::Preempted {
-            master: HIGH,
-            theirs: 99,
-            ours: 100,
-            waited: Duration::ZERO,
+        Cause::Silence {
+            master: Some(HIGH),
+            ..
         }
-    );
+    ));
+}
+
+// RFC 9568 6.4.2 MUST: discard a lower priority, in Preempt_Mode
+#[test]
+fn master_that_lowers_its_priority_is_preempted_after_the_skew() {
+    let (mut router, now) = in_state(v3(100), State::Backup);
+    let due = now + nanos(609_375_000);
+    for (after, priority) in [(0, 99), (100, 1)] {
+        let at = now + nanos(after * 1_000_000);
+        let _ = router.handle_advert(at, at, &advert(priority, 100), HIGH, OWN);
+        assert_eq!(router.deadline(), Some((due, Due::TakeOver)));
+    }
+    let (_, cause) = router.handle_tick(due).change.unwrap();
+    let preempted = Cause::Preempted {
+        master: HIGH,
+        theirs: 1,
+        ours: 100,
+        waited: Duration::ZERO,
+    };
+    assert_eq!(cause, preempted);
+}
+
+#[test]
+fn priority_that_rises_again_restarts_active_down_timer() {
+    let (mut router, now) = in_state(v3(100), State::Backup);
+    let _ = router.handle_advert(now, now, &advert(50, 100), HIGH, OWN);
+    let at = now + nanos(500_000_000);
+    let _ = router.handle_advert(at, at, &advert(255, 100), HIGH, OWN);
+    assert_eq!(router.deadline().unwrap().0, at + nanos(3_609_375_000));
+}
+
+#[test]
+fn lowered_priority_does_not_shorten_the_wait_after_start() {
+    let mut router = Router::new(v3(100));
+    let _ = router.start(T0, None, false);
+    let due = router.deadline();
+    for priority in [90, 50] {
+        let _ = router.handle_advert(T0, T0, &advert(priority, 100), HIGH, OWN);
+        assert_eq!(router.deadline(), due);
+    }
 }
 
 // RFC 9568 6.4.2 MUST: without Preempt_Mode: take any interval, set Active_Down_Timer
@@ -78,9 +116,8 @@ fn owner_preempts_even_without_preempt_mode() {
         },
         State::Backup,
     );
-    let due = router.deadline();
     let _ = router.handle_advert(now, now, &advert(254, 100), HIGH, OWN);
-    assert_eq!(router.deadline(), due);
+    assert_eq!(router.deadline().unwrap().0, now + nanos(3_906_250));
 }
 
 // RFC 9568 6.4.2 MUST: equal or greater priority: take its interval, set Active_Down_Timer

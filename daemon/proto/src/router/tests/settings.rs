@@ -19,10 +19,10 @@ fn new_backup_priority_applies_from_the_next_packet() {
     let (mut router, now) = in_state(v3(100), State::Backup);
     router.set_settings(now, v3(254));
     let _ = router.handle_advert(now, now, &advert(254, 100), HIGH, OWN);
-    let due = now + nanos(3_007_812_500);
-    assert_eq!(router.deadline().unwrap().0, due);
-    let _ = router.handle_advert(now + SECOND, now + SECOND, &advert(253, 100), HIGH, OWN);
-    assert_eq!(router.deadline().unwrap().0, due);
+    assert_eq!(router.deadline().unwrap().0, now + nanos(3_007_812_500));
+    let later = now + SECOND;
+    let _ = router.handle_advert(later, later, &advert(253, 100), HIGH, OWN);
+    assert_eq!(router.deadline().unwrap().0, later + nanos(7_812_500));
 }
 
 #[test]
