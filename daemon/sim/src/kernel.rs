@@ -50,8 +50,8 @@ pub(crate) struct Kernel {
     refusing: u8,
     /// Whether it rejects every address of the daemon, for a reason that lasts.
     forbids: bool,
-    /// Whether it rejected one of the last added addresses for a reason that passes.
-    rejected_in_passing: bool,
+    /// Addresses of which it rejected the last request for a reason that passes.
+    rejected_in_passing: BTreeSet<InterfaceAddress>,
     /// Whether it drops advertisements that leave, and whether it has since the administrator looked.
     drops_output: bool,
     has_dropped_output: bool,
@@ -142,7 +142,7 @@ impl Kernel {
             losing: 0,
             refusing: 0,
             forbids: false,
-            rejected_in_passing: false,
+            rejected_in_passing: BTreeSet::new(),
             drops_output: false,
             has_dropped_output: false,
             table: None,
@@ -501,9 +501,9 @@ impl Kernel {
         self.forbids
     }
 
-    /// Whether one of the last added addresses was rejected for a reason that passes.
-    pub(crate) const fn rejected_in_passing(&self) -> bool {
-        self.rejected_in_passing
+    /// Whether the last request to add an address was rejected for a reason that passes.
+    pub(crate) fn rejected_in_passing(&self, address: InterfaceAddress) -> bool {
+        self.rejected_in_passing.contains(&address)
     }
 
     /// Whether the kernel provides the socket that the daemon requests now.

@@ -51,13 +51,16 @@ impl host::Kernel for Kernel {
             mirror.refused(change);
             failures.push(Failure::new(*change, &error.into()));
         };
-        let adds = |change: &Change| matches!(change, Change::Add { .. });
-        self.rejected_in_passing &= !changes.iter().any(adds);
         for change in changes {
+            if let Change::Add { address, .. } = change {
+                self.rejected_in_passing.remove(address);
+            }
             if self.refusing > 0 {
                 self.refusing -= 1;
-                // It passes: no router is in fault because of it.
-                self.rejected_in_passing |= adds(change);
+                if let Change::Add { address, .. } = change {
+                    // It passes: its router is not in fault because of it, and requests it again.
+                    self.rejected_in_passing.insert(*address);
+                }
                 reject(change, io::ErrorKind::OutOfMemory);
                 continue;
             }

@@ -197,8 +197,7 @@ impl World<'_> {
         let host = &self.hosts[usize::from(id)];
         let kernel = &host.kernel;
         // An interface of a virtual MAC address may be missing while the kernel creates none.
-        let accepts = kernel.is_willing() && !kernel.rejected_in_passing();
-        let is_clear = kernel.forbids() && accepts && !kernel.has_news();
+        let is_clear = kernel.forbids() && kernel.is_willing() && !kernel.has_news();
         if host.process.is_none() || !is_clear {
             return Ok(());
         }
@@ -210,10 +209,13 @@ impl World<'_> {
             let oracle = &self.witnesses[usize::from(id)];
             // Another program may have an interface of the name.
             let is_homeless = |own: &InterfaceAddress| !oracle.has_home(&router.config, *own);
+            let is_excused = |own: &InterfaceAddress| {
+                held.contains(own) || is_homeless(own) || kernel.rejected_in_passing(*own)
+            };
             if router.state() != State::Master
                 || interrupted.contains(name)
                 || own.peek().is_none()
-                || own.any(|own| held.contains(&own) || is_homeless(&own))
+                || own.any(|own| is_excused(&own))
             {
                 continue;
             }
