@@ -8,7 +8,8 @@
 //!    a [passing](FaultReason::is_passing) one and the only one. When the grace ends, the router
 //!    changes to fault. Faults that a reload causes have no grace.
 //! 2. The grace lasts half an advertisement interval, and at most 500 ms: a backup, which waits for
-//!    three advertisements, misses at most one.
+//!    three advertisements, misses at most one. A reload does not change its length: the backups
+//!    know the interval of the last advertisement.
 //! 3. If the take-over of a backup becomes due during the grace, the backup changes to fault at
 //!    once: it may have missed advertisements, so that their absence does not prove that the master
 //!    failed.

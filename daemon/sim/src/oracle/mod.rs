@@ -9,6 +9,7 @@ mod announcing;
 mod contacts;
 mod contest;
 mod cover;
+mod grace;
 mod group;
 mod listening;
 mod reference;
@@ -313,6 +314,7 @@ impl Oracle {
         }
         self.watch_answers(now, &before, judged.as_ref(), record)?;
         self.watch_links(now, record)?;
+        self.watch_grace(now, record)?;
         self.watch_sending(now, &before, record)?;
         for transition in transitions(record) {
             if let Some(router) = self.routers.get_mut(&*transition.router) {
@@ -988,6 +990,7 @@ impl Oracle {
                 signed: None,
                 may_have_resigned: false,
                 speaks_otherwise: false,
+                grace_until: None,
                 is_away: false,
                 is_unlinked: false,
                 words: 0,

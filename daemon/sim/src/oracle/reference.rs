@@ -44,6 +44,8 @@ pub(crate) struct Watched {
     /// Whether the last reload removed all families in which the router advertised. There it sends
     /// nothing any more, not even priority 0.
     pub(super) speaks_otherwise: bool,
+    /// End of its grace, while its interface or its own address is missing.
+    pub(super) grace_until: Option<Instant>,
     /// Whether its interface was deleted, and the router has been neither in fault nor back since.
     pub(super) is_away: bool,
     /// Whether it runs without a link on its interface, and neither sends nor receives.

@@ -8,19 +8,19 @@ use std::time::Duration;
 use vrrp_proto::params::{HmacMode, LvsSync};
 use vrrp_proto::routing::Routed;
 use vrrp_proto::{
-    Cause, Family, FaultReason, Instant, InterfaceAddress, InterfaceIndex, Link, LvsRole,
-    MacAddress, State, Transition, Version, Vrid,
+    Cause, Family, Instant, InterfaceAddress, InterfaceIndex, Link, LvsRole, MacAddress, State,
+    Transition, Version, Vrid,
 };
 
 use super::group::entangled;
 use super::neighbours::AGAIN;
 use super::{Happening, SEGMENTS, World, station};
 use crate::foreign;
-use crate::host::{Fed, Host, Record, Turn};
+use crate::host::Host;
 use crate::invariants::{Invariant, Violation};
 use crate::kernel::Came;
 use crate::network::Station;
-use crate::oracle::{Oracle, UNRESOLVED, Watched, transitions};
+use crate::oracle::{Oracle, UNRESOLVED, Watched};
 use crate::scenario::{
     Action, Config, Make, RouterConfig, Scenario, Step, interface_name, physical_mac, virtual_mac,
 };
@@ -510,56 +510,6 @@ impl World<'_> {
         }
     }
 
-    /// Checks that an absence of an interface or an address is no fault during the grace period, and is
-    /// one after it.
-    pub(super) fn check_grace(&mut self, id: Station, turn: &Turn) -> Result<(), Violation> {
-        let host = &self.hosts[usize::from(id)];
-        let oracle = &self.witnesses[usize::from(id)];
-        let is_of_network = |record: &&Record| matches!(record.fed, Fed::Tick | Fed::News(_));
-        let records = turn.records.iter().filter(is_of_network);
-        for transition in records.flat_map(transitions) {
-            let Some(config) = oracle.config().routers.get(&*transition.router) else {
-                continue;
-            };
-            let key = (id, transition.router.to_string());
-            let lasted = self.away.get(&key).map(|since| self.now.since(*since));
-            // The clock of the host may be fast.
-            let is_early = lasted.unwrap_or_default() < grace(config) * 94 / 100;
-            let is_own = matches!(
-                transition.cause,
-                Cause::Faulted(FaultReason::NoCarrier(_) | FaultReason::NoAddress(_))
-            );
-            let link = host.kernel.link(config.segment);
-            let is_named = link.is_some_and(|link| *link.name == *interface_name(config.segment));
-            // A tracker that is down causes a fault without a grace period.
-            let is_kept = oracle.is_kept_by_tracker(config) || !is_named;
-            if is_own && is_early && transition.from == State::Master && !is_kept {
-                let (name, cause) = (&transition.router, &transition.cause);
-                return Err(Invariant::Grace.broken(format!(
-                    "{name}: {cause}, after an absence of only {lasted:?}"
-                )));
-            }
-        }
-        let interrupted = host.interrupted();
-        for (name, router) in oracle.routers() {
-            let key = (id, name.clone());
-            let serves = matches!(router.state(), State::Backup | State::Master);
-            if !serves || !interrupted.contains(name) {
-                self.away.remove(&key);
-                continue;
-            }
-            let since = *self.away.entry(key).or_insert(self.now);
-            let lasted = self.now.since(since);
-            if lasted > grace(&router.config) + SLACK {
-                let state = router.state();
-                return Err(Invariant::Grace.broken(format!(
-                    "host {id}: {name} is {state}, its interface or address missing for {lasted:?}"
-                )));
-            }
-        }
-        Ok(())
-    }
-
     /// Checks that after a turn the kernel has exactly the routes and rules of the masters with the
     /// daemon's mark.
     fn check_routing(&self, id: Station) -> Result<(), Violation> {
@@ -1046,11 +996,6 @@ fn check_family<'a>(
         ))),
         None => Ok(Some(master)),
     }
-}
-
-/// Grace period of a router for its interface and address.
-fn grace(config: &RouterConfig) -> Duration {
-    (config.interval() / 2).min(Duration::from_millis(500))
 }
 
 /// Whether the interface of a router is usable and has the source addresses.

@@ -172,8 +172,6 @@ struct World<'a> {
     segments: Vec<Segment>,
     /// Packets of each segment, if a step replays them.
     sent: Option<Vec<Vec<Rc<Datagram>>>>,
-    /// Time since which the interface or the address of a master or backup has been missing.
-    away: BTreeMap<(Station, String), Instant>,
     /// Host-name resolution of stations, where it is not the correct one.
     names: BTreeMap<Station, Meaning>,
     /// Neighbour entries of the senders of unicast packets.
@@ -230,7 +228,6 @@ impl<'a> World<'a> {
             sent: steps
                 .any(|step| matches!(step.action, Action::Repeat { .. }))
                 .then(|| vec![Vec::new(); SEGMENTS.into()]),
-            away: BTreeMap::new(),
             names: BTreeMap::new(),
             segments: (0..SEGMENTS).map(|_| Segment::default()).collect(),
             arp: Neighbours::default(),
@@ -479,7 +476,6 @@ impl<'a> World<'a> {
         let (turn, sent) = host.start_process(now);
         let mut notifier = Notifier::new(seed, &host.config);
         notifier.take(&turn, true);
-        self.away.retain(|(of, _), _| *of != id);
         self.notifiers[usize::from(id)] = Some(notifier);
         self.witnesses[usize::from(id)].forget();
         self.disturb();
@@ -614,7 +610,6 @@ impl<'a> World<'a> {
             self.disturb();
             return self.check_cleaned(id);
         }
-        self.check_grace(id, turn)?;
         self.check_kernel(id)?;
         self.check_sockets(id)?;
         self.check_serving(id)?;

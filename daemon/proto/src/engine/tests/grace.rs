@@ -122,6 +122,18 @@ fn grace_is_half_an_interval_up_to_500_ms() {
 }
 
 #[test]
+fn reload_does_not_change_the_grace() {
+    let mut node = Node::mastering(routers([("VI_1", vi_1())]));
+    node.give(cable(false));
+    let params = RouterParams {
+        interval: AdvertInterval::from_centiseconds(10).unwrap(),
+        ..vi_1()
+    };
+    node.configure(routers([("VI_1", params)]));
+    assert_eq!(node.status("VI_1").fault_in, Some(0.5));
+}
+
+#[test]
 fn address_missing_after_the_grace_is_a_fault() {
     let mut node = Node::mastering(routers([("VI_1", vi_1())]));
     assert_eq!(node.give(removed(ETH1, own(ETH1))), [""; 0]);
