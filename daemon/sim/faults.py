@@ -1420,6 +1420,12 @@ FAULTS = [
         "    if false {\n",
     ),
     Fault(
+        "virtual MAC interface of a backup in its grace is not repaired",
+        ENGINE,
+        "            if self.instances[id].router.state() == State::Backup {\n                self.mend",
+        "            if false {\n                self.mend",
+    ),
+    Fault(
         "virtual MAC interface stays blocked on the next master",
         DEVICE,
         "    if up && !is_unblocked(index) {\n",

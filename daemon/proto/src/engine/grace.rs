@@ -18,7 +18,8 @@
 //! 5. What the kernel deletes during the grace is restored at its end. An interface that has just
 //!    lost its own IPv4 address gets no virtual one before: that would become the primary address
 //!    of the network, from which the host sends, and the next own address a secondary one, which
-//!    the kernel deletes together with the primary one. A route may need what is missing.
+//!    the kernel deletes together with the primary one. A route may need what is missing. The
+//!    interface with the virtual MAC address of a backup has to be down and does not wait.
 //! 6. When the fault of a master ends in time, the master requests its addresses again, sends the
 //!    advertisement that became due, and announces the addresses as after a take-over. The kernel
 //!    may have removed them, and the cable may be in another port of the switch, which may not

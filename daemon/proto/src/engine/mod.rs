@@ -683,6 +683,10 @@ impl Engine {
         if self.tolerates(id, fault_reason.as_ref()) {
             self.leave_missing(id);
             self.stop_sparing(id);
+            // That of a master is restored at the end of the grace.
+            if self.instances[id].router.state() == State::Backup {
+                self.mend_devices(id);
+            }
             return;
         }
         let grace = self.end_grace(id);

@@ -254,6 +254,22 @@ fn each_family_has_its_own() {
     );
 }
 
+#[test]
+fn backup_in_grace_sets_repaired_interface_down() {
+    let mut node = with_device();
+    node.give(removed(ETH1, own(ETH1)));
+    node.give(Input::Link(Link {
+        mac: Some(MacAddress([2, 0, 0, 0, 0, 0x99])),
+        ..device(true)
+    }));
+    node.receive_advert(150);
+    assert_eq!(node.state("VI_1"), State::Backup);
+    assert_eq!(
+        node.give(Input::Link(device(true))),
+        ["vrrp4.51.eth1 (00:00:5e:00:01:33) on 2: Down"]
+    );
+}
+
 /// A master with the interface in its desired state.
 fn with_device() -> Node {
     let mut node = Node::running(routers([("VI_1", virtual_vi_1(true))]));
