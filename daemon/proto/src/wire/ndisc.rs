@@ -1,5 +1,6 @@
 //! Neighbour discovery (RFC 4861): unsolicited neighbour advertisements, which announce the hardware
-//! address of an IPv6 address to the neighbours, and the solicitation of a neighbour.
+//! address of an IPv6 address to the neighbours, the solicitation of a neighbour, and the subject of a
+//! received neighbour advertisement.
 
 use core::net::Ipv6Addr;
 
@@ -20,7 +21,8 @@ const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 
 const ICMPV6: u8 = 58;
 const NEIGHBOUR_SOLICITATION: u8 = 135;
-const NEIGHBOUR_ADVERTISEMENT: u8 = 136;
+/// Type of a neighbour advertisement.
+pub const NEIGHBOUR_ADVERTISEMENT: u8 = 136;
 /// Flags R (the sender is a router) and O (override the cached hardware address).
 const ROUTER_AND_OVERRIDE: u8 = 0xa0;
 /// Options 1 and 2, source and target link-layer address, of one unit of eight bytes (RFC 4861 section
@@ -48,6 +50,22 @@ pub fn solicitation(mac: MacAddress, source: Ipv6Addr, target: Ipv6Addr) -> [u8;
     message[8..24].copy_from_slice(&target.octets());
     message[24..26].copy_from_slice(&SOURCE_LINK_ADDRESS);
     frame(mac, source, solicited_node(target), message)
+}
+
+/// Target of a neighbour advertisement and its hardware address. `None` without that: such an advertisement
+/// changes no neighbour's entry.
+pub fn advertised(message: &[u8]) -> Option<(Ipv6Addr, MacAddress)> {
+    let (head, mut options) = message.split_first_chunk::<24>()?;
+    let target = head.last_chunk::<16>()?;
+    // RFC 4861 section 4.6: type, length in units of eight bytes, contents.
+    loop {
+        let units = options.get(1).copied().filter(|units| *units > 0)?;
+        let (option, rest) = options.split_at_checked(8 * usize::from(units))?;
+        if let Some(mac) = option.strip_prefix(&TARGET_LINK_ADDRESS) {
+            return Some(((*target).into(), MacAddress(*mac.first_chunk()?)));
+        }
+        options = rest;
+    }
 }
 
 /// Solicited-node group of an address (RFC 4291 section 2.7.1).
@@ -128,5 +146,23 @@ mod tests {
         assert_eq!(message[24..], [1, 1, 2, 0, 0, 0, 0, 0x12]);
         let sum = checksum::upper_layer(58, message, source.into(), group.into());
         assert_eq!(sum, 0);
+    }
+
+    #[test]
+    fn advertised_address_is_read_behind_other_options() {
+        let (mac, address) = (
+            MacAddress([2, 0, 0, 0, 0, 9]),
+            "2001:db8::9".parse().unwrap(),
+        );
+        let message = &unsolicited(mac, address)[54..];
+        assert_eq!(advertised(message), Some((address, mac)));
+        let nonce = [14, 1, 1, 2, 3, 4, 5, 6];
+        let with_nonce = [&message[..24], &nonce, &message[24..]].concat();
+        assert_eq!(advertised(&with_nonce), Some((address, mac)));
+        let without_length = [&message[..24], &[14, 0, 1, 2, 3, 4, 5, 6], &message[24..]].concat();
+        assert_eq!(advertised(&without_length), None);
+        assert_eq!(advertised(&message[..24]), None);
+        assert_eq!(advertised(&message[..30]), None);
+        assert_eq!(advertised(&message[..23]), None);
     }
 }
