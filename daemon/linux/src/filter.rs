@@ -12,7 +12,7 @@ use socket2::{SockFilter, SockRef};
 use vrrp_node::listeners::VridSet;
 use vrrp_proto::Family;
 use vrrp_proto::routing::{Network, Table};
-use vrrp_proto::wire::echo;
+use vrrp_proto::wire::{HOP_LIMIT, echo, ndisc};
 
 /// Replaces the filter of `socket`.
 pub(crate) fn attach(socket: impl AsFd, program: &[Instruction]) -> io::Result<()> {
@@ -38,7 +38,7 @@ pub(crate) fn only(family: Family, vrids: &VridSet) -> Vec<Instruction> {
         Family::V6 => do_(LOAD_X, 0),
     };
     let mut program = vec![message, do_(LOAD_BYTE_AT_X, 1)];
-    program.extend(of_vrids(vrids));
+    program.extend(of_set(vrids.words()));
     program
 }
 
@@ -47,17 +47,8 @@ pub(crate) fn only(family: Family, vrids: &VridSet) -> Vec<Instruction> {
 pub(crate) fn on_wire(vrids: &VridSet) -> Vec<Instruction> {
     let protocol = u32::from(vrrp_proto::wire::PROTOCOL);
     let [ipv4, ipv6] = [libc::ETH_P_IP, libc::ETH_P_IPV6].map(i32::cast_unsigned);
-    let mut program = vec![
-        // Neither to another host nor sent by this one.
-        do_(LOAD_WORD, PACKET_TYPE),
-        if_(GREATER, PACKET_MULTICAST, 0, 1),
-        do_(RETURN, DROP),
-        // A frame with a VLAN tag is for another interface, unless the tag has a priority only.
-        do_(LOAD_WORD, VLAN_TAG_PRESENT),
-        if_(EQUAL, 0, 3, 0),
-        do_(LOAD_WORD, VLAN_TAG),
-        if_(ANY_BIT, 0xfff, 0, 1),
-        do_(RETURN, DROP),
+    let mut program = ON_INTERFACE.to_vec();
+    program.extend([
         do_(LOAD_WORD, ETHERTYPE),
         if_(EQUAL, ipv4, 0, 8),
         do_(LOAD_BYTE, 9),
@@ -75,13 +66,60 @@ pub(crate) fn on_wire(vrids: &VridSet) -> Vec<Instruction> {
         do_(JUMP, 1),
         do_(RETURN, DROP),
         do_(LOAD_BYTE, IPV6_HEADER_LEN + 1),
-    ];
-    program.extend(of_vrids(vrids));
+    ]);
+    program.extend(of_set(vrids.words()));
     program
 }
 
-/// Keeps a packet if its VRID, in the accumulator, is one of `vrids`, and drops it otherwise.
-fn of_vrids(vrids: &VridSet) -> Vec<Instruction> {
+/// Drops frames to another host or from this one. A frame with a VLAN tag is for another interface, unless
+/// the tag has a priority only.
+const ON_INTERFACE: [Instruction; 8] = [
+    do_(LOAD_WORD, PACKET_TYPE),
+    if_(GREATER, PACKET_MULTICAST, 0, 1),
+    do_(RETURN, DROP),
+    do_(LOAD_WORD, VLAN_TAG_PRESENT),
+    if_(EQUAL, 0, 3, 0),
+    do_(LOAD_WORD, VLAN_TAG),
+    if_(ANY_BIT, 0xfff, 0, 1),
+    do_(RETURN, DROP),
+];
+
+/// Keeps claims of addresses with the same last byte as one of `addresses`, and drops the rest. The program
+/// has the same length for every number of addresses. For IPv4 the packet is an ARP packet with the address
+/// as its sender's, on a packet socket without link-level headers. For IPv6 it is a neighbour advertisement
+/// for the address from a neighbour (RFC 4861 section 7.1.2: hop limit 255), on a raw socket.
+pub(crate) fn claims(family: Family, addresses: impl Iterator<Item = IpAddr>) -> Vec<Instruction> {
+    let mut words = [0; 8];
+    for address in addresses {
+        let last = match address {
+            IpAddr::V4(address) => address.octets()[3],
+            IpAddr::V6(address) => address.octets()[15],
+        };
+        words[usize::from(last / 32)] |= 1 << (last % 32);
+    }
+    let mut program = match family {
+        Family::V4 => {
+            let mut program = ON_INTERFACE.to_vec();
+            program.push(do_(LOAD_BYTE, 17));
+            program
+        }
+        Family::V6 => vec![
+            do_(LOAD_BYTE, 0),
+            if_(EQUAL, ndisc::NEIGHBOUR_ADVERTISEMENT.into(), 1, 0),
+            do_(RETURN, DROP),
+            do_(LOAD_BYTE, IPV6_HOP_LIMIT),
+            if_(EQUAL, HOP_LIMIT.into(), 1, 0),
+            do_(RETURN, DROP),
+            do_(LOAD_BYTE, 23),
+        ],
+    };
+    program.extend(of_set(words));
+    program
+}
+
+/// Keeps a packet if the byte in the accumulator is in a set, and drops it otherwise. The lowest bit of each
+/// word is for its lowest byte.
+fn of_set(words: [u32; 8]) -> Vec<Instruction> {
     let mut program = vec![
         do_(STORE, 0),
         do_(AND, 31),
@@ -89,7 +127,7 @@ fn of_vrids(vrids: &VridSet) -> Vec<Instruction> {
         do_(LOAD_STORED, 0),
         do_(SHIFT_RIGHT, 5),
     ];
-    for (number, word) in (0..).zip(vrids.words()) {
+    for (number, word) in (0..).zip(words) {
         // Skips the code for the remaining words, and the DROP behind the last one.
         let rest = 3 * (7 - number) + 1;
         program.extend([if_(EQUAL, number, 0, 2), do_(LOAD, word), do_(JUMP, rest)]);
@@ -320,6 +358,8 @@ const ETHERTYPE: u32 = 0xffff_f000;
 const PACKET_TYPE: u32 = 0xffff_f004;
 const VLAN_TAG: u32 = 0xffff_f02c;
 const VLAN_TAG_PRESENT: u32 = 0xffff_f030;
+/// Offset of the hop limit in the IPv6 header, where the packet begins behind that header (SKF_NET_OFF).
+const IPV6_HOP_LIMIT: u32 = 0xfff0_0007;
 /// Greatest kind of destination that this host receives: PACKET_HOST, PACKET_BROADCAST and this one
 /// (linux/if_packet.h).
 const PACKET_MULTICAST: u32 = 2;

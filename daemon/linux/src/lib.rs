@@ -7,6 +7,7 @@
 //! - [`clock`]: the current time and the timer of the loop.
 //! - [`socket`]: sends and receives advertisements, by one raw socket per interface and family.
 //! - [`witness`]: records what arrives at an interface, also what this host drops before its sockets.
+//! - [`conflict`]: hears other hosts that claim a virtual address by ARP or neighbour discovery.
 //! - [`announce`]: sends gratuitous ARP and neighbour advertisements, by one packet socket for all
 //!   interfaces.
 //! - [`kernel`]: implements the kernel interface of [`vrrp_node`]: addresses by [`request`], interfaces
@@ -27,6 +28,7 @@ mod batch;
 pub mod capability;
 pub mod claim;
 pub mod clock;
+pub mod conflict;
 pub mod device;
 mod drop_filter;
 pub mod echo;

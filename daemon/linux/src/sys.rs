@@ -263,10 +263,18 @@ pub(crate) fn set_ignore_outgoing(socket: BorrowedFd<'_>) -> io::Result<()> {
     enable(socket, libc::SOL_PACKET, libc::PACKET_IGNORE_OUTGOING)
 }
 
-/// Binds a packet socket to the frames of all protocols on one interface.
-pub(crate) fn bind_to_link(socket: BorrowedFd<'_>, interface: u32) -> io::Result<()> {
-    #[expect(clippy::cast_possible_truncation, reason = "17 and 3")]
-    let (family, protocol) = (libc::AF_PACKET as u16, libc::ETH_P_ALL as u16);
+/// Binds a packet socket to the frames of a protocol on one interface, or of all with ETH_P_ALL.
+pub(crate) fn bind_to_link(
+    socket: BorrowedFd<'_>,
+    interface: u32,
+    protocol: libc::c_int,
+) -> io::Result<()> {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "17 and an ethertype"
+    )]
+    let (family, protocol) = (libc::AF_PACKET as u16, protocol as u16);
     let address = libc::sockaddr_ll {
         sll_family: family,
         sll_protocol: protocol.to_be(),

@@ -53,7 +53,7 @@ impl WitnessSocket {
         // Before Linux 4.20 the filter alone drops what this host sends.
         let _ = sys::set_ignore_outgoing(socket.as_fd());
         batch::grow_receive_buffer(&socket, RECEIVE_BUFFER)?;
-        sys::bind_to_link(socket.as_fd(), interface.0)?;
+        sys::bind_to_link(socket.as_fd(), interface.0, libc::ETH_P_ALL)?;
         Ok(Self { socket, interface })
     }
 

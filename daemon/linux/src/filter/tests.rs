@@ -1,9 +1,9 @@
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use proptest::prelude::*;
-use vrrp_proto::Vrid;
 use vrrp_proto::wire::echo::Echo;
-use vrrp_proto::wire::{GROUP_V4, HOP_LIMIT, ipv4};
+use vrrp_proto::wire::{GROUP_V4, HOP_LIMIT, arp, ipv4};
+use vrrp_proto::{MacAddress, Vrid};
 
 use super::*;
 
@@ -67,6 +67,7 @@ fn wire_filter_keeps_what_this_host_would_receive() {
         ethertype: ethertype.cast_unsigned(),
         kind,
         tag,
+        hop_limit: 0,
     };
     let keeps = |frame, packet: &[u8]| run_on(&program, packet, frame).unwrap_or(DROP) != DROP;
     let (four, six) = (libc::ETH_P_IP, libc::ETH_P_IPV6);
@@ -103,6 +104,57 @@ fn wire_filter_keeps_what_this_host_would_receive() {
         ),
     ] {
         assert!(!keeps(dropped, &packet), "{dropped:?} {packet:?}");
+    }
+}
+
+#[test]
+fn claims_of_addresses_with_the_same_last_byte_are_kept() {
+    let mac = MacAddress([2, 0, 0, 0, 0, 0x66]);
+    let arp = |last| {
+        let sender = Ipv4Addr::new(10, 0, 0, last);
+        arp::request(mac, sender, Ipv4Addr::new(10, 0, 0, 1))[14..].to_vec()
+    };
+    let advertisement = |last: u8| {
+        let target = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, last.into());
+        ndisc::unsolicited(mac, target)[54..].to_vec()
+    };
+    let received = |tag, hop_limit| Frame {
+        ethertype: libc::ETH_P_ARP.cast_unsigned(),
+        kind: 1,
+        tag,
+        hop_limit,
+    };
+    for defended in [vec![0], vec![31, 32, 100], vec![255], (0..=255).collect()] {
+        let v4 = defended.iter().map(|last| [10, 0, 0, *last].into());
+        let v4 = claims(Family::V4, v4);
+        let v6 = defended.iter().map(|last| {
+            let address = Ipv6Addr::from(u128::from(*last));
+            IpAddr::V6(address)
+        });
+        let v6 = claims(Family::V6, v6);
+        for last in 0..=255 {
+            let is_kept = defended.contains(&last);
+            for (program, packet) in [(&v4, arp(last)), (&v6, advertisement(last))] {
+                let keeps = |frame| run_on(program, &packet, frame).unwrap_or(DROP) != DROP;
+                assert_eq!(keeps(received(None, 255)), is_kept, "{defended:?} {last}");
+            }
+        }
+        let keeps = |program: &[Instruction], packet: &[u8], frame| {
+            run_on(program, packet, frame).unwrap_or(DROP) != DROP
+        };
+        let last = defended[0];
+        assert!(!keeps(&v4, &arp(last), received(Some(10), 255)), "a VLAN");
+        let sent = Frame {
+            kind: 4,
+            ..received(None, 255)
+        };
+        assert!(!keeps(&v4, &arp(last), sent), "sent by this host");
+        assert!(!keeps(&v4, &arp(last)[..17], received(None, 255)));
+        let routed = received(None, 254);
+        assert!(!keeps(&v6, &advertisement(last), routed), "no neighbour");
+        let mut solicitation = advertisement(last);
+        solicitation[0] = 135;
+        assert!(!keeps(&v6, &solicitation, received(None, 255)));
     }
 }
 
@@ -321,6 +373,7 @@ struct Frame {
     ethertype: u32,
     kind: u32,
     tag: Option<u32>,
+    hop_limit: u32,
 }
 
 fn run(program: &[Instruction], packet: &[u8]) -> Option<u32> {
@@ -364,6 +417,7 @@ fn run_on(program: &[Instruction], packet: &[u8], frame: Frame) -> Option<u32> {
             LOAD_WORD if k == VLAN_TAG_PRESENT => a = u32::from(frame.tag.is_some()),
             LOAD_WORD => a = word(k)?,
             LOAD_HALF => a = u32::from(byte(k)?) << 8 | u32::from(byte(k + 1)?),
+            LOAD_BYTE if k == IPV6_HOP_LIMIT => a = frame.hop_limit,
             LOAD_BYTE => a = u32::from(byte(k)?),
             LOAD_WORD_AT_X => a = word(x + k)?,
             ANY_BIT => branch(a & k != 0),

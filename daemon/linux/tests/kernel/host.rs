@@ -89,7 +89,7 @@ impl Host {
 
     /// Waits until `eth0` can send. The kernel sets up its queue asynchronously, and drops packets
     /// before that.
-    fn wait_for_carrier(&self) {
+    pub(crate) fn wait_for_carrier(&self) {
         let deadline = Instant::now() + Duration::from_secs(10);
         while !self.ip("link show dev eth0").contains("state UP") {
             assert!(Instant::now() < deadline, "eth0 did not come up");

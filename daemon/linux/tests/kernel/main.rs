@@ -14,6 +14,7 @@
 
 mod addresses;
 mod claim;
+mod conflict;
 mod devices;
 mod drop_filter;
 mod echo;
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
     let trials = [
         addresses::TESTS,
         claim::TESTS,
+        conflict::TESTS,
         devices::TESTS,
         echo::TESTS,
         ipv6::TESTS,
