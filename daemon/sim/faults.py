@@ -71,6 +71,7 @@ DROP_FILTER = "daemon/node/src/drop_filter.rs"
 CLEANUP = "daemon/node/src/cleanup.rs"
 OWN_SOURCES = "daemon/node/src/own_sources.rs"
 WITNESS = "daemon/proto/src/engine/witness.rs"
+ADDRESS_CONFLICT = "daemon/proto/src/engine/conflict.rs"
 NODE_WITNESS = "daemon/node/src/witness.rs"
 
 
@@ -1544,6 +1545,42 @@ FAULTS = [
         REPLAY,
         "sequence.is_after(known.sequence) && at <= known.continues_until;",
         "sequence.is_after(known.sequence) && (true || at <= known.continues_until);",
+    ),
+    Fault(
+        "claim of another host is not counted",
+        ADDRESS_CONFLICT,
+        "        instance.counters.address_conflicts += packets;",
+        "        instance.counters.address_conflicts += 0 * packets;",
+    ),
+    Fault(
+        "claim of another host is reported each time",
+        ADDRESS_CONFLICT,
+        "        let reports = self.may_report_on(now, Matter::AddressConflict, subject);",
+        "        let reports = self.may_report_on(now, Matter::AddressConflict, subject) || true;",
+    ),
+    Fault(
+        "claim of this host is a conflict",
+        ADDRESS_CONFLICT,
+        " || self.interfaces.has_mac(mac) {",
+        " {",
+    ),
+    Fault(
+        "claim of a second master is a conflict",
+        MASTER,
+        "        now.since(self.since) >= LAST_WORD && !self.is_contested()",
+        "        now.since(self.since) >= LAST_WORD",
+    ),
+    Fault(
+        "claim of a former master is a conflict",
+        MASTER,
+        "        now.since(self.since) >= LAST_WORD && !self.is_contested()",
+        "        let _ = now;\n        !self.is_contested()",
+    ),
+    Fault(
+        "claims of the addresses of a new master are not listened for",
+        NODE,
+        "        if std::mem::take(&mut self.has_transition) || moved {",
+        "        if moved {",
     ),
 ]
 

@@ -15,7 +15,7 @@ use crate::host::{
     Host, Kernel, OwnSources, RejectedAdvert, RepairedSetting, Severity, Transaction,
     WitnessedPacket,
 };
-use crate::listeners::{Listeners, Watched};
+use crate::listeners::{Defended, Listeners, Watched};
 use crate::mirror::{Dump, Event, Extent, Held, Mirror, is_of_one_network};
 use crate::plan::{Change, Failure};
 use crate::routing;
@@ -55,6 +55,8 @@ pub(crate) struct FakeHost {
     /// Log lines and reports.
     pub(crate) log: Vec<String>,
     pub(crate) reports: Vec<Report>,
+    /// Addresses of each [`Host::defend`].
+    pub(crate) defended: Vec<Defended>,
 }
 
 impl FakeHost {
@@ -309,6 +311,11 @@ impl Host for FakeHost {
     fn watch(&mut self, _: &Watched, _: &Mirror) {}
 
     fn witnessed(&mut self, _: &mut Vec<WitnessedPacket>) {}
+
+    fn defend(&mut self, addresses: &Defended) -> io::Result<()> {
+        self.defended.push(addresses.clone());
+        Ok(())
+    }
 
     fn advertise(&mut self, advertisement: Advertisement) {
         self.queued.push(advertisement);

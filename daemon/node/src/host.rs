@@ -13,7 +13,7 @@ use vrrp_proto::{
 
 use crate::device::DeviceChange;
 use crate::drop_rules::DropRule;
-use crate::listeners::{Listeners, Path, Watched};
+use crate::listeners::{Defended, Listeners, Path, Watched};
 use crate::mirror::{Dump, Extent, Mirror};
 use crate::plan::{Change, Failure};
 use crate::routing;
@@ -275,6 +275,16 @@ pub trait Host {
 
     /// Appends the recorded packets, in the order of their arrival at each interface, and forgets them.
     fn witnessed(&mut self, packets: &mut Vec<WitnessedPacket>);
+
+    /// Listens for hosts that claim these addresses from now on, and for no others: [`AddressConflict`]. It
+    /// may begin a moment later, on another thread.
+    ///
+    /// [`AddressConflict`]: Input::AddressConflict
+    ///
+    /// # Errors
+    ///
+    /// When that thread cannot be started.
+    fn defend(&mut self, addresses: &Defended) -> io::Result<()>;
 
     /// Queues an advertisement.
     fn advertise(&mut self, advertisement: Advertisement);

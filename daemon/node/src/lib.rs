@@ -15,12 +15,14 @@
 //! - `device_settings`: repairs what another program changed on interfaces with virtual MAC addresses.
 //! - `own_sources`: has the kernel deliver advertisements whose source is an address of this host.
 //! - [`listeners`]: the interfaces and families on which routers receive advertisements.
+//! - [`conflicts`]: counts the claims of virtual addresses by other hosts.
 //! - `witness`: watches the wire for advertisements that this host drops.
 //! - [`pacer`]: limits the rate of gratuitous ARP and unsolicited neighbour advertisements.
 //! - [`cleanup`]: removes the addresses, interfaces, routes, rules and drop rules that a dead daemon left.
 
 mod brake;
 pub mod cleanup;
+pub mod conflicts;
 pub mod device;
 mod device_settings;
 pub mod drop_filter;

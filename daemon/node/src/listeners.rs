@@ -1,6 +1,7 @@
-//! Interfaces and families on which routers receive advertisements.
+//! Interfaces and families on which routers receive advertisements, and what else they listen for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use vrrp_proto::{Engine, Family, InterfaceIndex, Vrid};
 
@@ -12,6 +13,9 @@ pub type Listeners = BTreeMap<Path, VridSet>;
 
 /// VRIDs for each interface whose wire is watched.
 pub type Watched = BTreeMap<InterfaceIndex, VridSet>;
+
+/// Virtual addresses of masters, with the interfaces at which claims of other hosts arrive.
+pub type Defended = BTreeSet<(InterfaceIndex, IpAddr)>;
 
 /// Set of the VRIDs on one interface.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -21,7 +21,8 @@
 //!      out what the engine requests because of that;
 //!    - hands interfaces that are to be deleted to the device reaper, which works on another thread;
 //!    - announces the addresses that the mirror holds by now;
-//!    - hands over the desired state of the IPVS sync daemon, then the reports.
+//!    - hands over the desired state of the IPVS sync daemon, then the reports;
+//!    - listens for conflicts about the addresses that are new.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, ErrorKind};
@@ -41,7 +42,7 @@ use crate::device_settings::DeviceSettings;
 use crate::drop_filter::DropFilter;
 use crate::execution::carry_out;
 use crate::host::{Host, Kernel, RejectedAdvert, Severity};
-use crate::listeners::{Listeners, Path, listeners};
+use crate::listeners::{Defended, Listeners, Path, listeners};
 use crate::mirror::{Dump, Event, Extent, Mirror, Removals};
 use crate::own_sources::OwnSources;
 use crate::pacer::Pacer;
@@ -71,6 +72,10 @@ pub struct Node {
     own_sources: OwnSources,
     device_settings: DeviceSettings,
     witness: Witness,
+    /// Addresses for which the host listens for conflicts.
+    defended: Defended,
+    /// Whether a router changed its state in this turn.
+    has_transition: bool,
     /// Interfaces with virtual MAC addresses that are known to be unblocked: see [`DeviceChange::Block`].
     unblocked: BTreeSet<InterfaceIndex>,
     /// Whether a router with `acceptMode = false` is configured.
@@ -416,11 +421,32 @@ impl Node {
             self.witness
                 .update(now, moved, &mut self.engine, &self.mirror, host);
         }
+        if std::mem::take(&mut self.has_transition) || moved {
+            self.defend(host);
+        }
         if !self.own_sources.check(now, &self.mirror, host) {
             self.see_later(now);
         }
         let any = || self.engine.devices().next().is_some();
         self.device_settings.check(now, any, &self.mirror, host);
+    }
+
+    /// Has the host listen for conflicts about the addresses of the present masters.
+    fn defend<H: Host>(&mut self, host: &mut H) {
+        let defended: Defended = self.engine.defended().collect();
+        if self.defended == defended {
+            return;
+        }
+        match host.defend(&defended) {
+            Ok(()) => self.defended = defended,
+            Err(error) => {
+                let text = format!(
+                    "cannot start the thread that listens for address conflicts: {error}; trying again at the \
+                     next transition"
+                );
+                host.complain(Severity::Warning, text);
+            }
+        }
     }
 
     /// Tells the engine which addresses the kernel rejects for a reason that lasts. Returns whether there is
@@ -565,7 +591,10 @@ impl Node {
             Output::Lvs(desired) => self.wishes.lvs = Some(desired),
             Output::Announce(announcement) => self.wishes.announcements.push(announcement),
             Output::Solicit(solicitation) => host.solicit(solicitation),
-            Output::Report(report) => self.wishes.reports.push(report),
+            Output::Report(report) => {
+                self.has_transition |= matches!(report, Report::Transition(_));
+                self.wishes.reports.push(report);
+            }
         }
     }
 

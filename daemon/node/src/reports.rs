@@ -121,6 +121,7 @@ fn subject_of(report: &Report) -> Option<Subject> {
         | Report::Suppressed { .. }
         | Report::Withheld { .. }
         | Report::SecondMaster { .. }
+        | Report::AddressConflict { .. }
         | Report::Contested { .. }
         | Report::Repeated { .. }
         | Report::LinkLost { .. }

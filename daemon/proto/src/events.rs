@@ -65,6 +65,8 @@ pub enum Input<'a> {
     /// before a [`Tick`](Self::Tick), after every [`Packet`](Self::Packet), for the routers that
     /// [`watched_and_due`](crate::Engine::watched_and_due) names; the others ignore them.
     Witnessed(&'a [Packet<'a>]),
+    /// Another host claims a virtual address, by ARP or neighbour discovery.
+    AddressConflict(AddressConflict),
     /// Whether packets of a family can be received on an interface: `None` if they can, else the reason
     /// why not. It applies until the next such input. Repeating it changes nothing.
     Listening {
@@ -182,6 +184,20 @@ pub struct Packet<'a> {
     pub hop_limit: u8,
     /// The VRRP message.
     pub payload: &'a [u8],
+}
+
+/// ARP packets with an address as the sender's, or neighbour advertisements for it (RFC 5227 section 1.1: a
+/// conflicting ARP packet). Packets that this host sends may be among them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AddressConflict {
+    /// Interface at which they arrived.
+    pub interface: InterfaceIndex,
+    /// The address.
+    pub address: IpAddr,
+    /// Hardware address that they give for it.
+    pub mac: MacAddress,
+    /// Their number.
+    pub packets: u64,
 }
 
 /// Output of the engine: work for the caller. All outputs of one drain are carried out together:
@@ -546,6 +562,20 @@ pub enum Report {
         source: IpAddr,
         /// Priority that it advertised.
         priority: u8,
+    },
+    /// Another host claims a virtual address of a master. Reported once per address and minute.
+    AddressConflict {
+        /// Name of the router.
+        router: Arc<str>,
+        /// Interface at which the claim arrived.
+        interface: Arc<str>,
+        /// The address.
+        address: IpAddr,
+        /// Hardware address of the other host.
+        mac: MacAddress,
+        /// Number of packets with claims of the router's addresses since the last report, this one
+        /// included.
+        packets: u64,
     },
     /// All other masters beside this node have gone, and it remained master: they resigned, yielded
     /// or fell silent. Reported for every member of a sync group, with the cause of the member whose

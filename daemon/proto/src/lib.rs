@@ -26,8 +26,9 @@ pub mod wire;
 
 pub use engine::Engine;
 pub use events::{
-    Advertisement, Announcement, Desired, DesiredDevice, DesiredLvs, DesiredRouting, DeviceState,
-    Due, Input, Link, LvsRole, Output, Packet, Report, Solicitation, Transition,
+    AddressConflict, Advertisement, Announcement, Desired, DesiredDevice, DesiredLvs,
+    DesiredRouting, DeviceState, Due, Input, Link, LvsRole, Output, Packet, Report, Solicitation,
+    Transition,
 };
 pub use limiter::Matter;
 pub use reasons::{Cause, FaultReason, Loss, Unreceived};

@@ -38,6 +38,8 @@ pub enum Matter {
     SecondMaster,
     /// Its advertisements are dropped by this host.
     Unreceived,
+    /// Another host claims a virtual address, which takes the place of a sender.
+    AddressConflict,
 }
 
 impl fmt::Display for Matter {
@@ -48,6 +50,7 @@ impl fmt::Display for Matter {
             Self::Clock => f.write_str("clocks differ"),
             Self::SecondMaster => f.write_str("second master"),
             Self::Unreceived => f.write_str("advertisements dropped by this host"),
+            Self::AddressConflict => f.write_str("address conflict"),
         }
     }
 }

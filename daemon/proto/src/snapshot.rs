@@ -98,6 +98,9 @@ pub struct RouterStatus {
     /// yields to any other master, and does not preempt it until a reload.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unsent: Vec<UnsentStatus>,
+    /// Last claim of one of the virtual addresses by another host, for ten minutes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address_conflict: Option<ConflictStatus>,
     /// Priority, and the trackers that change it.
     pub priority: PriorityStatus,
     /// Advertisement interval, in seconds.
@@ -158,6 +161,20 @@ pub struct WithheldStatus {
     /// The likely causes, in words.
     pub reason: Arc<str>,
     /// Seconds since the arrival of the last one that was read.
+    pub age: f64,
+}
+
+/// Claim of a virtual address by another host, while this one is master.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ConflictStatus {
+    /// The address.
+    pub address: IpAddr,
+    /// Hardware address of the other host.
+    pub mac: String,
+    /// Interface at which the claim arrived.
+    pub interface: Arc<str>,
+    /// Seconds since the claim.
     pub age: f64,
 }
 
@@ -426,6 +443,10 @@ pub struct Counters {
     pub interruptions: u64,
     /// Advertisements of lower precedence received while master.
     pub second_masters: u64,
+    /// ARP packets and neighbour advertisements by which another host claimed a virtual address while this
+    /// one was master. Of a flood only those count that the receive buffer held.
+    #[serde(default)]
+    pub address_conflicts: u64,
     /// Number of times that all other masters beside this one have gone: they resigned, yielded or
     /// fell silent.
     #[serde(default)]

@@ -15,8 +15,8 @@ use rand_pcg::Pcg64Mcg;
 use vrrp_node::node::Node;
 use vrrp_node::{cleanup, lvs};
 use vrrp_proto::{
-    DesiredLvs, Family, Input, Instant, InterfaceAddress, InterfaceIndex, Link, MacAddress, Output,
-    Password, Version, Vrid,
+    AddressConflict, DesiredLvs, Family, Input, Instant, InterfaceAddress, InterfaceIndex, Link,
+    MacAddress, Output, Password, Version, Vrid,
 };
 
 use crate::clock::Clock;
@@ -143,6 +143,11 @@ pub(crate) enum Fed {
     },
     /// Packets that arrived at interfaces with silent backups.
     Witnessed(Vec<Arrival>),
+    /// Claim of a virtual address, and the number of its packets that were counted.
+    AddressConflict {
+        conflict: AddressConflict,
+        counted: u64,
+    },
     Probe {
         tracker: String,
         up: bool,
@@ -204,7 +209,8 @@ impl fmt::Display for Fed {
                 None => write!(f, "packet from {}", packet.source),
             },
             Self::Witnessed(arrivals) => write!(f, "{} witnessed packets", arrivals.len()),
-            Self::Probe { .. }
+            Self::AddressConflict { .. }
+            | Self::Probe { .. }
             | Self::Resolved { .. }
             | Self::DropRule { .. }
             | Self::Listening
@@ -606,6 +612,25 @@ impl Host {
         true
     }
 
+    /// Receives a claim of a virtual address.
+    pub(crate) fn hear_claim(
+        &mut self,
+        world: Instant,
+        segment: u8,
+        address: IpAddr,
+        mac: MacAddress,
+    ) {
+        let now = self.clock.shows(world);
+        if self.powered
+            && !self.suspended
+            && self.kernel.carries(segment)
+            && let Some(index) = self.kernel.on(segment)
+            && let Some(process) = &mut self.process
+        {
+            process.own.hear_claim(now, index, address, mac);
+        }
+    }
+
     /// Whether the daemon has input to handle before its next deadline.
     pub(crate) fn has_work(&self) -> bool {
         self.kernel.has_news()
@@ -666,6 +691,7 @@ impl Host {
                 _ => {}
             }
         }
+        machine.take_claims(now, node);
         let is_second_look = node.due().is_some_and(|at| now >= at);
         node.look_again(now, &mut machine);
         node.turn(now, &mut machine);

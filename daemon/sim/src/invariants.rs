@@ -52,6 +52,9 @@ pub enum Invariant {
     /// A master reports that all other masters beside it have gone: once they have been absent for as
     /// long as a backup would wait, and at no other time.
     Contest,
+    /// A claim of a virtual address by another host is counted, and reported once a minute, if this
+    /// router is the only master.
+    AddressConflict,
     /// A short absence of an interface or an address is no fault; a longer absence is a fault.
     Grace,
     /// After the end of a daemon and `vrrpd cleanup` its kernel configuration is removed.

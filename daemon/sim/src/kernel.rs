@@ -13,7 +13,7 @@ use std::sync::Arc;
 use vrrp_node::drop_rules::DropRule;
 use vrrp_node::lvs::Shown;
 use vrrp_node::mirror::{Dump, Event, Extent, Held};
-use vrrp_proto::{Family, InterfaceAddress, InterfaceIndex, Link, Loss};
+use vrrp_proto::{Family, InterfaceAddress, InterfaceIndex, Link, Loss, MacAddress};
 
 use self::devices::Macvlan;
 use self::routing::Routing;
@@ -524,6 +524,11 @@ impl Kernel {
             .iter()
             .find(|(_, interface)| interface.segment == segment && interface.macvlan.is_none())
             .map(|(index, _)| *index)
+    }
+
+    /// Hardware address of an interface.
+    pub(crate) fn mac(&self, index: InterfaceIndex) -> Option<MacAddress> {
+        self.interfaces.get(&index)?.link.mac
     }
 
     /// Segment of an interface, or of the interface below a macvlan.

@@ -9,11 +9,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rand::RngExt;
+use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
+use vrrp_node::conflicts::Conflicts;
 use vrrp_node::device::DeviceChange;
 use vrrp_node::host::{Host, RejectedAdvert, Severity, WitnessedPacket};
-use vrrp_node::listeners::{Listeners, Path, VridSet, Watched};
+use vrrp_node::listeners::{Defended, Listeners, Path, VridSet, Watched};
 use vrrp_node::lvs;
 use vrrp_node::mirror::{Held, Mirror};
 use vrrp_node::node::Node;
@@ -36,6 +37,15 @@ pub(crate) const SOCKET_BUFFER: usize = 64;
 /// Capacity of the buffer of a packet socket, in packets.
 const WITNESS_BUFFER: usize = 1_024;
 
+/// Time between the arrival of a claim and its input.
+const CLAIM_DELAY: Duration = Duration::from_millis(100);
+
+/// Number of turns of a master among which one finds a claim of a stranger.
+const TURNS_PER_CLAIM: u32 = 16;
+
+/// Hardware address of a host that is no router.
+const STRANGER: MacAddress = MacAddress([2, 0, 0, 0, 0xff, 0xff]);
+
 /// State of the machine that ends with its daemon.
 #[derive(Debug)]
 pub(crate) struct Own {
@@ -44,6 +54,12 @@ pub(crate) struct Own {
     witnessed: BTreeMap<InterfaceIndex, VecDeque<Arrival>>,
     /// Packets that the node has read and not handed in, in the type of the simulation.
     arrivals: Vec<Arrival>,
+    /// Claims of virtual addresses by other hosts, and the arrival of the first that waits.
+    conflicts: Conflicts,
+    claimed_at: Option<Instant>,
+    pub(crate) defended: Defended,
+    /// Draws the claims of strangers, so that they change nothing else in a scenario.
+    strangers: Pcg64Mcg,
     pub(crate) device_reaper: DeviceReaper,
     /// Interface on which the IPVS sync daemon was started.
     started_on: Option<InterfaceIndex>,
@@ -78,6 +94,10 @@ impl Own {
             watched: Watched::new(),
             witnessed: BTreeMap::new(),
             arrivals: Vec::new(),
+            conflicts: Conflicts::default(),
+            claimed_at: None,
+            defended: Defended::new(),
+            strangers: Pcg64Mcg::seed_from_u64(now.as_nanos()),
             device_reaper: DeviceReaper::default(),
             started_on: None,
             unkept: None,
@@ -102,6 +122,18 @@ impl Own {
                 queue.push_back(arrival);
             }
         }
+    }
+
+    /// Records a claim of a virtual address that arrived at an interface.
+    pub(crate) fn hear_claim(
+        &mut self,
+        at: Instant,
+        interface: InterfaceIndex,
+        address: IpAddr,
+        mac: MacAddress,
+    ) {
+        self.conflicts.record(interface, address, mac);
+        self.claimed_at.get_or_insert(at);
     }
 
     pub(crate) const fn begin_turn(&mut self, now: Instant) {
@@ -163,6 +195,28 @@ impl Machine<'_> {
         }
         let events: Vec<_> = std::iter::from_fn(|| self.kernel.news()).collect();
         node.take_news(now, events.into_iter(), self);
+    }
+
+    /// Hands in the claims of other routers, and now and then those of a stranger or of this host.
+    pub(crate) fn take_claims(&mut self, now: Instant, node: &mut Node) {
+        let defended = &self.own.defended;
+        if !defended.is_empty() && self.own.strangers.random_range(0..TURNS_PER_CLAIM) == 0 {
+            let which = self.own.strangers.random_range(0..defended.len());
+            let (interface, address) = *defended.iter().nth(which).expect("less than its length");
+            let own = self.kernel.mac(interface);
+            let mac = own
+                .filter(|_| self.own.strangers.random())
+                .unwrap_or(STRANGER);
+            for _ in 0..self.own.strangers.random_range(1..=3) {
+                self.own.conflicts.record(interface, address, mac);
+            }
+        } else if self.own.claimed_at.is_none_or(|at| now < at + CLAIM_DELAY) {
+            return;
+        }
+        self.own.claimed_at = None;
+        for conflict in self.own.conflicts.take() {
+            node.handle(now, Input::AddressConflict(conflict), self);
+        }
     }
 
     pub(crate) fn take_packets(
@@ -257,6 +311,10 @@ impl Machine<'_> {
                 });
                 Fed::Witnessed(handed.collect())
             }
+            Input::AddressConflict(conflict) => Fed::AddressConflict {
+                conflict: *conflict,
+                counted: 0,
+            },
             Input::Probe {
                 tracker, result, ..
             } => Fed::Probe {
@@ -343,6 +401,12 @@ impl Host for Machine<'_> {
                 self.own.arrivals.push(arrival);
             }
         }
+    }
+
+    fn defend(&mut self, addresses: &Defended) -> io::Result<()> {
+        self.own.conflicts.defend(addresses.clone());
+        self.own.defended.clone_from(addresses);
+        Ok(())
     }
 
     fn advertise(&mut self, advertisement: Advertisement) {
@@ -454,6 +518,9 @@ impl Host for Machine<'_> {
                     .any(|(interface, family, vrid)| (interface, family, Some(vrid)) == place);
             }
         }
+        if let Fed::AddressConflict { counted, .. } = &mut fed {
+            *counted = conflicts(engine);
+        }
         // During a dump the mirror is ahead of the inputs of the engine.
         if !matches!(fed, Fed::News(_)) {
             self.kernel.forget_dump();
@@ -462,9 +529,12 @@ impl Host for Machine<'_> {
     }
 
     fn after(&mut self, outputs: &[Output], engine: &Engine, mirror: &Mirror) {
-        let Some((fed, deadline_before)) = self.own.fed.take() else {
+        let Some((mut fed, deadline_before)) = self.own.fed.take() else {
             return;
         };
+        if let Fed::AddressConflict { counted, .. } = &mut fed {
+            *counted = conflicts(engine) - *counted;
+        }
         let sight = Sight {
             engine,
             mirror,
@@ -489,6 +559,14 @@ impl Host for Machine<'_> {
             shown,
         });
     }
+}
+
+/// Number of claims that the routers of a daemon have counted.
+fn conflicts(engine: &Engine) -> u64 {
+    let routers = engine.snapshot(Instant::ZERO).instances.into_iter();
+    routers
+        .map(|router| router.counters.address_conflicts)
+        .sum()
 }
 
 /// Knowledge of a daemon: its engine and its mirror of the kernel.

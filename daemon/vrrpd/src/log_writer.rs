@@ -385,6 +385,24 @@ fn write_report(report: Report) {
         } => {
             warn_second_master(&router, source, priority);
         }
+        Report::AddressConflict {
+            router,
+            interface,
+            address,
+            mac,
+            packets,
+        } => {
+            let number = match packets {
+                1 => String::new(),
+                _ => format!(" ({packets} packets)"),
+            };
+            warn!(
+                instance = %router, %address, %mac, %interface, packets,
+                "{router}: address conflict: the host with MAC address {mac} claims {address} on {interface} \
+                 although this host is master{number}; neighbours may send to that host: remove the address \
+                 from it, or disconnect it (logged once a minute)",
+            );
+        }
         Report::Contested {
             router,
             cause,

@@ -1,7 +1,7 @@
 //! A VRRP daemon for Linux.
 //!
 //! [`daemon`] is `vrrpd run`: it starts three threads, and the node further ones where the kernel
-//! takes long for a request. The main thread runs [`node::Node`]: it owns the engine, the clock and
+//! takes long for a request or others may send any number of packets. The main thread runs [`node::Node`]: it owns the engine, the clock and
 //! the sockets, and waits for nothing else. The [`services`] thread is a small runtime for all that
 //! may be slow: signals, trackers, notifications, the control socket, systemd. The [`log_writer`]
 //! writes the log, so that a full pipe blocks no other thread. Node and services know only the

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use vrrp_proto::State;
 use vrrp_proto::params::HmacMode;
 use vrrp_proto::snapshot::{
-    GroupStatus, HISTORY, HmacStatus, LvsStatus, MissingAddress, NotifyStatus, ResourceStatus,
-    ResourcesStatus, RouterStatus, Snapshot, TrackerStatus, UnicastPeerStatus, UnicastStatus,
-    UnsentStatus,
+    ConflictStatus, GroupStatus, HISTORY, HmacStatus, LvsStatus, MissingAddress, NotifyStatus,
+    ResourceStatus, ResourcesStatus, RouterStatus, Snapshot, TrackerStatus, UnicastPeerStatus,
+    UnicastStatus, UnsentStatus,
 };
 
 use crate::cli::StatusOptions;
@@ -122,6 +122,9 @@ pub(crate) fn render(snapshot: &Snapshot) -> String {
         }
         for unsent in &instance.unsent {
             let _ = writeln!(text, "  {}", rejection(unsent));
+        }
+        if let Some(conflict) = &instance.address_conflict {
+            let _ = writeln!(text, "  {}", claim(conflict));
         }
         for missing in &instance.missing {
             let _ = writeln!(text, "  {}", absence(missing));
@@ -373,6 +376,18 @@ fn absence(missing: &MissingAddress) -> String {
     }
 }
 
+/// Last claim of a virtual address by another host.
+fn claim(conflict: &ConflictStatus) -> String {
+    let ConflictStatus {
+        address,
+        mac,
+        interface,
+        age,
+    } = conflict;
+    let age = self::age(*age);
+    format!("address conflict: {mac} claimed {address} on {interface} {age} ago")
+}
+
 /// Family in which no advertisement leaves this host.
 fn rejection(unsent: &UnsentStatus) -> String {
     let UnsentStatus { family, error, age } = unsent;
@@ -420,6 +435,11 @@ fn notes(instance: &RouterStatus, text: &mut String) {
         counters.adverts_unsent,
         "advertisement",
         "not sent (rejected by the kernel)",
+    );
+    note(
+        counters.address_conflicts,
+        "claim",
+        "of virtual addresses by other hosts (ARP or neighbour discovery)",
     );
     note(
         counters.contests,

@@ -356,6 +356,19 @@ fn leftovers_are_deleted_once_the_kernel_allows_it() {
     assert!(node.is_content());
 }
 
+#[test]
+fn addresses_of_a_master_are_defended_until_it_stops() {
+    let (mut node, mut host) = mastering(vi_1());
+    let held = address(VIRTUAL).address;
+    assert_eq!(host.defended, [Defended::from([(ETH, held)])]);
+    host.add(address("10.0.0.2/24"), false);
+    take_news(&mut node, &mut host);
+    assert_eq!(host.defended.len(), 1, "nothing has changed");
+    node.stop(T0, &mut host);
+    node.turn(T0, &mut host);
+    assert_eq!(host.defended[1..], [Defended::new()]);
+}
+
 fn started(router: RouterParams, host: &mut FakeHost) -> Node {
     let mut node = Node::new();
     node.start(T0, Duration::ZERO, params(router), host)

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use super::address_list::{Comparison, OwnAddresses};
+use super::conflict::Conflict;
 use super::destinations::{Destinations, FORMER, Names};
 use super::grace::Grace;
 use super::group::{GroupId, PeerTable};
@@ -81,6 +82,8 @@ pub(super) struct Instance {
     /// Advertisements because of which its last take-over was withheld, and the arrival of the last
     /// one.
     pub(super) withheld: Option<(Unreceived, Instant)>,
+    /// Last claim of one of its addresses by another host.
+    pub(super) conflict: Option<Conflict>,
     pub(super) counters: Counters,
     peers: Peers,
     history: VecDeque<Remembered>,
@@ -189,6 +192,7 @@ impl Instance {
             rejected: BTreeMap::new(),
             unsent: [None, None],
             withheld: None,
+            conflict: None,
             counters: Counters::default(),
             peers: Peers::default(),
             history: VecDeque::new(),
@@ -610,6 +614,7 @@ impl Instance {
             missing: Vec::new(),
             flapping: self.flapping(now),
             unsent: self.unsent_status(now),
+            address_conflict: self.conflict_status(now),
             priority: self.priority_status(trackers),
             advert_interval: self.params.interval.duration().as_secs_f64(),
             source: self.source(Family::V4).or(self.source(Family::V6)),

@@ -293,6 +293,12 @@ impl Interfaces {
         held.any(|known| known.address == address)
     }
 
+    /// Whether an interface of the host has this hardware address.
+    pub(super) fn has_mac(&self, mac: MacAddress) -> bool {
+        let mut interfaces = self.by_index.values();
+        interfaces.any(|interface| interface.link.mac == Some(mac))
+    }
+
     /// Whether an interface has an address of that family for which `is_virtual` is false.
     pub(super) fn has_own_address(
         &self,

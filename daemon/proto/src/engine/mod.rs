@@ -11,6 +11,7 @@
 mod address_list;
 mod admission;
 mod configure;
+mod conflict;
 mod destinations;
 mod effects;
 mod grace;
@@ -155,6 +156,7 @@ impl Engine {
             }
             Input::Packet(packet) => self.handle_packet(now, &packet),
             Input::Witnessed(packets) => self.handle_witnessed(now, packets),
+            Input::AddressConflict(conflict) => self.handle_conflict(now, &conflict),
             Input::Listening {
                 interface,
                 family,

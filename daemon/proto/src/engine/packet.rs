@@ -167,6 +167,11 @@ impl Engine {
             vrid: packet.payload.get(1).copied().unwrap_or_default(),
             source: packet.source,
         };
+        self.may_report_on(now, matter, subject)
+    }
+
+    /// As [`may_report`](Self::may_report), about another subject than the sender of a packet.
+    pub(super) fn may_report_on(&mut self, now: Instant, matter: Matter, subject: Subject) -> bool {
         match self.limiter.admit(now, matter, subject) {
             Verdict::Silence => false,
             Verdict::Report { suppressed: 0 } => true,

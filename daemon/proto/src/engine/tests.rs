@@ -3,6 +3,7 @@
 mod accept;
 mod addresses;
 mod attachments;
+mod conflict;
 mod devices;
 mod differences;
 mod families;

@@ -265,6 +265,11 @@ impl Master {
         self.contest.is_open()
     }
 
+    /// Whether no other master is present, and none was displaced a moment ago.
+    pub(super) fn is_alone(&self, now: Instant) -> bool {
+        now.since(self.since) >= LAST_WORD && !self.is_contested()
+    }
+
     /// Records that the end of a contest was reported for this router.
     pub(super) const fn report_contest(&mut self, now: Instant) {
         self.contest.report(now);

@@ -190,6 +190,14 @@ impl Router {
         }
     }
 
+    /// Whether it is master, no other one is present, and none was displaced a moment ago.
+    pub(crate) fn is_only_master(&self, now: Instant) -> bool {
+        match &self.phase {
+            Phase::Master(master) => master.is_alone(now),
+            Phase::Init | Phase::Backup(_) | Phase::Fault(_) => false,
+        }
+    }
+
     /// Records that the end of a contest was reported for this router with that of another member.
     pub(crate) const fn report_contest(&mut self, now: Instant) {
         if let Phase::Master(master) = &mut self.phase {

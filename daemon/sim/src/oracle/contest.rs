@@ -102,7 +102,7 @@ impl Watched {
         }
     }
 
-    fn is_contested(&self) -> bool {
+    pub(super) fn is_contested(&self) -> bool {
         let contesting = self.contesting();
         contesting.is_some_and(|contesting| !contesting.rivals.is_empty())
     }

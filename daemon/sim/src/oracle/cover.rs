@@ -73,7 +73,7 @@ impl Oracle {
                 };
                 count(router, event);
             }
-            Fed::Witnessed(_) => {}
+            Fed::Witnessed(_) | Fed::AddressConflict { .. } => {}
             Fed::Tick => {
                 for (name, router) in &self.routers {
                     match &router.phase {

@@ -6,6 +6,7 @@
 //! operator) the oracle follows the transition of the engine and checks that its cause is true.
 
 mod announcing;
+mod conflict;
 mod contacts;
 mod contest;
 mod cover;
@@ -62,6 +63,8 @@ pub(crate) struct Oracle {
     may_settle_late: bool,
     /// Time since which each group is master or has received advertisements of another master.
     met: BTreeMap<String, Instant>,
+    /// Last report on a claim, by interface, VRID and address.
+    claims_told: BTreeMap<(InterfaceIndex, u8, IpAddr), Instant>,
     /// Last wake-up time that each group of backups asked for.
     asked: BTreeMap<String, Instant>,
 }
@@ -242,6 +245,9 @@ impl Oracle {
             }
             Fed::Witnessed(arrivals) => {
                 self.watch_witnessed(host, now, arrivals, record, coverage)?
+            }
+            Fed::AddressConflict { conflict, counted } => {
+                self.watch_conflict(now, conflict, *counted, record)?;
             }
             Fed::Tick => self.watch_tick(now, record)?,
             Fed::Configure(config) => {

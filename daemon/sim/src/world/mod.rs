@@ -585,6 +585,14 @@ impl<'a> World<'a> {
                     self.check_announced(id, segment, address, mac)?;
                     self.neighbours.insert(address, mac);
                     self.switches.insert((segment, mac), id);
+                    for to in 0..self.stations() {
+                        let is_reached = to != id && self.segment(segment).reaches(id, to);
+                        if let Some(host) =
+                            self.hosts.get_mut(usize::from(to)).filter(|_| is_reached)
+                        {
+                            host.hear_claim(self.now, segment, address, mac);
+                        }
+                    }
                 }
                 Sent::Solicitation {
                     segment,

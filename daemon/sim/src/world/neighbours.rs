@@ -241,7 +241,8 @@ impl World<'_> {
         }
     }
 
-    /// Checks that a router that is master or backup has a socket in each of its families.
+    /// Checks that a router that is master or backup has a socket in each of its families, and that the host
+    /// listens for claims of the addresses of a master.
     pub(super) fn check_sockets(&self, id: Station) -> Result<(), Violation> {
         let host = &self.hosts[usize::from(id)];
         let Some(process) = &host.process else {
@@ -263,6 +264,15 @@ impl World<'_> {
                 return Err(Invariant::UnicastSilence.broken(format!(
                     "host {id}: {name} is {} without a socket for {family}",
                     router.state()
+                )));
+            }
+            let is_heard = |address: InterfaceAddress| {
+                let defended = &process.own.defended;
+                defended.contains(&(index, address.address))
+            };
+            if router.state() == State::Master && !router.config.virtual_addresses().all(is_heard) {
+                return Err(Invariant::AddressConflict.broken(format!(
+                    "host {id}: {name} is master without listening for claims"
                 )));
             }
         }

@@ -78,7 +78,8 @@ impl EventSender {
             | Report::Drift { .. }
             | Report::Clock { .. }
             | Report::Withheld { .. }
-            | Report::SecondMaster { .. } => {}
+            | Report::SecondMaster { .. }
+            | Report::AddressConflict { .. } => {}
         }
     }
 

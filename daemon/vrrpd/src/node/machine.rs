@@ -11,10 +11,12 @@ use vrrp_linux::poller::Poller;
 use vrrp_linux::socket::ReceiveBatch;
 use vrrp_node::device::DeviceChange;
 use vrrp_node::host::{Host, RejectedAdvert, Severity, WitnessedPacket};
-use vrrp_node::listeners::{Listeners, Path, Watched};
+use vrrp_node::listeners::{Defended, Listeners, Path, Watched};
 use vrrp_node::mirror::Mirror;
 use vrrp_proto::{Advertisement, DesiredLvs, InterfaceIndex, MacAddress, Report, Solicitation};
 
+use super::CONFLICTS;
+use super::conflicts::ConflictListener;
 use super::device_reaper::DeviceReaper;
 use super::lvs::LvsReconciler;
 use super::sockets::Sockets;
@@ -32,6 +34,8 @@ pub(super) struct Machine {
     witnesses: Witnesses,
     /// Buffers for `witnesses`, once they are needed.
     batch: Option<ReceiveBatch>,
+    /// Hears claims of the addresses; started by the first master.
+    pub(super) conflicts: Option<ConflictListener>,
     announcer: AnnounceSocket,
     /// Deletes macvlans; started by the first change.
     device_reaper: Option<DeviceReaper>,
@@ -57,6 +61,7 @@ impl Machine {
             sockets: Sockets::default(),
             witnesses: Witnesses::default(),
             batch: None,
+            conflicts: None,
             announcer: AnnounceSocket::open()?,
             device_reaper: None,
             lvs: None,
@@ -99,6 +104,18 @@ impl Host for Machine {
             let text = format!("cannot read what arrives at an interface: {error}");
             self.complaints.tell(Level::WARN, text);
         });
+    }
+
+    fn defend(&mut self, addresses: &Defended) -> io::Result<()> {
+        let conflicts = match &mut self.conflicts {
+            Some(conflicts) => conflicts,
+            none => {
+                let listener = ConflictListener::start(&self.poller, CONFLICTS, self.log.clone())?;
+                none.insert(listener)
+            }
+        };
+        conflicts.hand(addresses.clone());
+        Ok(())
     }
 
     fn advertise(&mut self, advertisement: Advertisement) {

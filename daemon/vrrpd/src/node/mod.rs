@@ -3,6 +3,7 @@
 //! It waits for one timer and its descriptors, and never blocks elsewhere. A turn is implemented in
 //! [`vrrp_node::node`], which the simulation runs as well.
 
+mod conflicts;
 mod device_reaper;
 mod lvs;
 mod machine;
@@ -26,6 +27,7 @@ use vrrp_proto::params::NodeParams;
 use vrrp_proto::snapshot::Snapshot;
 use vrrp_proto::{Due, Input, Instant};
 
+use self::conflicts::ConflictListener;
 use self::machine::Machine;
 use self::watchdog::Watchdog;
 use crate::channel::{EventSender, Message, Messages, NodeEvent};
@@ -37,6 +39,7 @@ const INBOX: u64 = TIMER + 1;
 const MONITOR: u64 = TIMER + 2;
 const REFUSER: u64 = TIMER + 3;
 const ROUTING: u64 = TIMER + 4;
+const CONFLICTS: u64 = TIMER + 5;
 
 /// Most batches of packets that one turn takes from a socket, unless a take-over is due.
 const BATCHES: usize = 32;
@@ -207,10 +210,22 @@ impl Node {
                 MONITOR => self.take_events(now),
                 REFUSER => self.take_drop_filter_news(now),
                 ROUTING => self.take_routing_news(now),
+                // After all packets: the advertisement of a new master may be among them.
+                CONFLICTS => {}
                 socket => self.take_packets(now, socket),
             }
         }
+        if events.tokens().any(|token| token == CONFLICTS) {
+            self.take_conflicts(now);
+        }
         self.turns.look_again(now, &mut self.machine);
+    }
+
+    fn take_conflicts(&mut self, now: Instant) {
+        let listener = self.machine.conflicts.as_ref();
+        for conflict in listener.map(ConflictListener::take).into_iter().flatten() {
+            self.hand(now, Input::AddressConflict(conflict));
+        }
     }
 
     fn hand(&mut self, now: Instant, input: Input<'_>) {

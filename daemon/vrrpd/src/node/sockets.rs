@@ -16,7 +16,7 @@ use vrrp_proto::{Family, InterfaceIndex};
 const IPV6: u64 = 1 << 40;
 
 /// Token by which the poller reports a socket.
-fn token((interface, family): Path) -> u64 {
+pub(super) fn token((interface, family): Path) -> u64 {
     let bit = match family {
         Family::V4 => 0,
         Family::V6 => IPV6,

@@ -275,6 +275,30 @@ fn table_shows_flapping() {
 }
 
 #[test]
+fn table_shows_the_last_claim_of_another_host() {
+    let mut master = instance("VI_1", 51, State::Master);
+    master.address_conflict = Some(ConflictStatus {
+        address: [192, 168, 224, 51].into(),
+        mac: "02:00:00:00:00:66".to_owned(),
+        interface: "eth1".into(),
+        age: 75.4,
+    });
+    master.counters.address_conflicts = 50;
+    let snapshot = Snapshot {
+        instances: vec![master],
+        ..Snapshot::default()
+    };
+    insta::assert_snapshot!(render(&snapshot), @"
+    INSTANCE  STATE   FOR    PRIORITY  INTERFACE  VRID  MASTER                      ADDRESSES
+    VI_1      master  2 min  99        eth1       51    192.168.224.12 (this host)  192.168.224.51/24
+
+    VI_1: no advertisement from 192.168.224.11 for 3.609 s
+      address conflict: 02:00:00:00:00:66 claimed 192.168.224.51 on eth1 75 s ago
+      50 claims of virtual addresses by other hosts (ARP or neighbour discovery)
+    ");
+}
+
+#[test]
 fn table_shows_advertisements_that_are_not_sent() {
     let unsent = UnsentStatus {
         family: Family::V4,
@@ -441,6 +465,7 @@ fn instance(name: &str, vrid: u8, state: State) -> RouterStatus {
         without_link: None,
         missing: vec![],
         unsent: vec![],
+        address_conflict: None,
         flapping: None,
         name: name.into(),
         interface: "eth1".into(),

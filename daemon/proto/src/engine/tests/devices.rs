@@ -271,7 +271,7 @@ fn backup_in_grace_sets_repaired_interface_down() {
 }
 
 /// A master with the interface in its desired state.
-fn with_device() -> Node {
+pub(super) fn with_device() -> Node {
     let mut node = Node::running(routers([("VI_1", virtual_vi_1(true))]));
     node.give(Input::Link(device(false)));
     node.advance(SECOND * 4);
@@ -287,7 +287,7 @@ fn virtual_vi_1(sends: bool) -> RouterParams {
     }
 }
 
-fn device(up: bool) -> Link {
+pub(super) fn device(up: bool) -> Link {
     Link {
         up,
         carrier: up,

@@ -619,6 +619,13 @@ fn report_line(report: &Report) -> String {
         } => {
             format!("{router}: second master {source}, priority {priority}")
         }
+        Report::AddressConflict {
+            router,
+            interface,
+            address,
+            mac,
+            packets,
+        } => format!("{router}: {mac} claims {address} on {interface}, {packets} packets"),
         Report::Repeated { router, times } => format!("{router}: repeated {times} times"),
         Report::Contested { router, cause, .. } => format!("{router} contested: {cause}"),
         Report::LinkLost {
