@@ -6,6 +6,7 @@ mod common;
 mod pair;
 
 mod addresses;
+mod conflict;
 mod container;
 mod drop_filter;
 mod frozen;
@@ -82,6 +83,10 @@ fn main() -> ExitCode {
                 master_without_any_of_its_addresses_is_in_fault,
                 backup_deletes_address_added_by_hand,
                 pair_without_addresses_fails_over_and_back;
+            conflict:
+                third_host_that_claims_the_address_is_told,
+                flood_of_claims_delays_no_advertisement,
+                former_and_second_masters_are_no_conflict;
             container:
                 first_process_of_container_reaps_orphans_of_scripts,
                 first_process_of_container_obeys_signals_and_logs_to_its_output,
