@@ -2,8 +2,8 @@
 //! number of packets may arrive, and the kernel takes long to close a packet socket, so this is no work for
 //! the node. The first master starts the thread.
 //!
-//! The thread works at most once in [`PAUSE`], and the sockets hold few packets: a flood costs it a few
-//! percent of a CPU and the node a few inputs. The pause comes first, for two reasons. The sockets open after
+//! The thread works at most once in [`PAUSE`], and the sockets hold few packets: a flood costs it less than a
+//! percent of a CPU, and the node a few inputs. The pause comes first, for two reasons. The sockets open after
 //! a take-over has been announced. And a new master's advertisement reaches the node before its claim does.
 
 use std::collections::BTreeMap;
