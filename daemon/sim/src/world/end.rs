@@ -198,9 +198,9 @@ impl World<'_> {
         let kernel = &host.kernel;
         // An interface of a virtual MAC address may be missing while the kernel creates none.
         let is_clear = kernel.forbids() && kernel.is_willing() && !kernel.has_news();
-        if host.process.is_none() || !is_clear {
+        let Some(process) = host.process.as_ref().filter(|_| is_clear) else {
             return Ok(());
-        }
+        };
         let interrupted = host.interrupted();
         let held: BTreeSet<InterfaceAddress> =
             kernel.addresses().map(|(_, held, _)| held).collect();
@@ -209,9 +209,10 @@ impl World<'_> {
             let oracle = &self.witnesses[usize::from(id)];
             // Another program may have an interface of the name.
             let is_homeless = |own: &InterfaceAddress| !oracle.has_home(&router.config, *own);
-            let is_excused = |own: &InterfaceAddress| {
-                held.contains(own) || is_homeless(own) || kernel.rejected_in_passing(*own)
-            };
+            let is_pending =
+                |own: &InterfaceAddress| kernel.rejected_in_passing(*own) && !process.is_content();
+            let is_excused =
+                |own: &InterfaceAddress| held.contains(own) || is_homeless(own) || is_pending(own);
             if router.state() != State::Master
                 || interrupted.contains(name)
                 || own.peek().is_none()
