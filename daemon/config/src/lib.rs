@@ -18,6 +18,7 @@ mod address;
 mod check;
 mod command;
 mod duration;
+mod excerpt;
 mod field;
 mod file;
 mod group;
@@ -52,9 +53,11 @@ use vrrp_proto::notify::{Notify, Subject};
 use vrrp_proto::params::NodeParams;
 use vrrp_proto::resources::ResourceParams;
 
+pub use excerpt::excerpt;
 pub use notify::{Command, Style};
-pub use problem::{Problem, Problems};
+pub use problem::{Path, Problem, Problems};
 pub use schema::schema;
+pub use suggest::suggest;
 pub use tracker::{
     Host, Http, Method, NumberFile, Origin, Ping, Probe, Process, Restart, Rhythm, Route, Script,
     Tcp, Trust, Unit, Url, Which,
@@ -64,7 +67,7 @@ use field::Field;
 use file::{NoText, Text};
 use lower::Lowered;
 use model::Config;
-use problem::{Findings, Path};
+use problem::Findings;
 use reader::Position;
 use secret::{Pending, Reading};
 use tree::Node;

@@ -71,11 +71,11 @@ impl IntoIterator for Problems {
 
 /// Path of a value in the configuration, in its displayed form.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Path(String);
+pub struct Path(String);
 
 impl Path {
     /// Returns the path of `key` in the object at this path.
-    pub(crate) fn key(&self, key: &str) -> Self {
+    pub fn key(&self, key: &str) -> Self {
         let mut path = self.0.clone();
         if !path.is_empty() {
             path.push('.');
@@ -89,7 +89,7 @@ impl Path {
     }
 
     /// Returns the path of the element `index` in the list at this path.
-    pub(crate) fn index(&self, index: usize) -> Self {
+    pub fn index(&self, index: usize) -> Self {
         Self(format!("{self}[{index}]"))
     }
 

@@ -5,7 +5,7 @@
 /// Case, `_` and `-` are ignored, so that the keywords of keepalived match ours
 /// (`virtual_router_id`, `MASTER`), and so is a missing end (`advert_int`). Otherwise one letter in
 /// three may be wrong.
-pub(crate) fn suggest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn suggest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = letters(word);
     let allowed = (word.len() / 3).max(1);
     known

@@ -8,6 +8,7 @@ use core::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Number;
 
+use crate::excerpt::{SHOWN, excerpt};
 use crate::problem::{Problem, quoted};
 
 /// A value of the text.
@@ -20,9 +21,6 @@ pub(crate) enum Node {
     List(Vec<Self>),
     Object(Vec<(String, Self)>),
 }
-
-/// Maximum length of a displayed value, and half the width of a displayed line, in characters.
-const SHOWN: usize = 40;
 
 impl Node {
     /// Parses `text`.
@@ -72,29 +70,12 @@ fn syntax(text: &str, error: &serde_json::Error) -> String {
     let what = error.to_string();
     let what = what.split(" at line ").next().unwrap_or_default();
     let message = format!("line {line}, column {column}: {what}");
-    let Some(shown) = text.lines().nth(line.saturating_sub(1)) else {
-        return message;
-    };
-    if shown.to_lowercase().contains("pass") {
-        return message;
-    }
     // The column counts bytes, up to and including the unexpected one.
-    let before = shown
-        .get(..column.saturating_sub(1))
-        .unwrap_or(shown)
-        .chars()
-        .count();
-    let skipped = before.saturating_sub(SHOWN);
-    let excerpt: String = shown.chars().skip(skipped).take(2 * SHOWN).collect();
-    let margin = line.to_string();
-    format!(
-        "{message}\n  {margin} | {}\n  {:width$} | {:indent$}^",
-        excerpt.replace('\t', " ").trim_end(),
-        "",
-        "",
-        width = margin.len(),
-        indent = before - skipped,
-    )
+    let shown = text.lines().nth(line.saturating_sub(1));
+    match shown.and_then(|shown| excerpt(line, shown, column, 1)) {
+        Some(excerpt) => format!("{message}\n{excerpt}"),
+        None => message,
+    }
 }
 
 impl<'de> Deserialize<'de> for Node {
