@@ -1,0 +1,146 @@
+//! The result: a configuration of vrrpd whose values know where they come from.
+
+use std::collections::BTreeMap;
+
+use vrrp_config::Path;
+
+use crate::place::Place;
+
+/// A value and the place of the statement that it comes from.
+#[derive(Clone, Debug)]
+pub(crate) struct Node {
+    pub(crate) value: Value,
+    pub(crate) place: Place,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Value {
+    Bool(bool),
+    Number(i64),
+    Text(String),
+    List(Vec<Node>),
+    Object(Object),
+}
+
+/// Keys with their values, in the order in which they are written.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Object(pub(crate) Vec<(String, Node)>);
+
+impl Object {
+    /// Adds `key` with a value from `place`.
+    pub(crate) fn set(&mut self, key: &str, value: impl Into<Value>, place: Place) {
+        let node = Node {
+            value: value.into(),
+            place,
+        };
+        self.0.push((key.to_owned(), node));
+    }
+
+    /// Adds `key` unless its value would be empty.
+    pub(crate) fn set_some(&mut self, key: &str, value: impl Into<Value>, place: Place) {
+        let value = value.into();
+        let is_empty = match &value {
+            Value::List(list) => list.is_empty(),
+            Value::Object(object) => object.0.is_empty(),
+            Value::Bool(_) | Value::Number(_) | Value::Text(_) => false,
+        };
+        if !is_empty {
+            self.set(key, value, place);
+        }
+    }
+
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.0.iter().any(|(other, _)| other == key)
+    }
+}
+
+impl From<bool> for Value {
+    fn from(value: bool) -> Self {
+        Self::Bool(value)
+    }
+}
+
+impl From<i64> for Value {
+    fn from(value: i64) -> Self {
+        Self::Number(value)
+    }
+}
+
+impl From<&str> for Value {
+    fn from(value: &str) -> Self {
+        Self::Text(value.to_owned())
+    }
+}
+
+impl From<String> for Value {
+    fn from(value: String) -> Self {
+        Self::Text(value)
+    }
+}
+
+impl From<Vec<Node>> for Value {
+    fn from(value: Vec<Node>) -> Self {
+        Self::List(value)
+    }
+}
+
+impl From<Object> for Value {
+    fn from(value: Object) -> Self {
+        Self::Object(value)
+    }
+}
+
+impl Value {
+    /// List of texts from one place.
+    pub(crate) fn texts(words: Vec<String>, place: Place) -> Self {
+        let node = |word| Node {
+            value: Self::Text(word),
+            place,
+        };
+        Self::List(words.into_iter().map(node).collect())
+    }
+}
+
+/// Places of all values by their paths.
+pub(crate) fn places(object: &Object) -> BTreeMap<String, Place> {
+    let mut places = BTreeMap::new();
+    let mut open: Vec<(Path, &Node)> = Vec::new();
+    let children = |path: &Path, object: &'_ Object| -> Vec<Path> {
+        object.0.iter().map(|(key, _)| path.key(key)).collect()
+    };
+    let root = Path::default();
+    open.extend(
+        children(&root, object)
+            .into_iter()
+            .zip(object.0.iter().map(|(_, node)| node)),
+    );
+    while let Some((path, node)) = open.pop() {
+        match &node.value {
+            Value::List(list) => {
+                open.extend(
+                    list.iter()
+                        .enumerate()
+                        .map(|(index, node)| (path.index(index), node)),
+                );
+            }
+            Value::Object(object) => {
+                let nodes = object.0.iter().map(|(_, node)| node);
+                open.extend(children(&path, object).into_iter().zip(nodes));
+            }
+            Value::Bool(_) | Value::Number(_) | Value::Text(_) => {}
+        }
+        places.insert(path.to_string(), node.place);
+    }
+    places
+}
+
+/// Returns the place of the value at `path`, or of the nearest value that contains it.
+pub(crate) fn nearest(places: &BTreeMap<String, Place>, path: &str) -> Option<Place> {
+    let mut path = path;
+    loop {
+        if let Some(place) = places.get(path) {
+            return Some(*place);
+        }
+        path = path.get(..path.rfind(['.', '['])?)?;
+    }
+}

@@ -1,0 +1,145 @@
+//! The statements of keepalived.conf as a configuration of vrrpd.
+//!
+//! Each kind of block has its module, and `lacking` lists the keywords without an equivalent. Trackers
+//! come first, because the instances refer to them; the defaults of `global_defs` are looked up where an
+//! instance lacks a setting, so that their order in the file does not matter, as in keepalived.
+
+mod address;
+mod group;
+mod instance;
+mod lacking;
+mod names;
+mod notify;
+mod routing;
+mod timing;
+mod tracker;
+
+use std::collections::BTreeSet;
+
+use crate::Format;
+use crate::document::{Node, Object, Value};
+use crate::place::Place;
+use crate::read::statement::Statement;
+use crate::report::Notes;
+use crate::settings::Settings;
+use names::Names;
+use tracker::Trackers;
+
+/// Keywords with which a block of keepalived.conf begins.
+pub(crate) const BLOCKS: &[&str] = &[
+    "bfd_instance",
+    "global_defs",
+    "static_ipaddress",
+    "static_routes",
+    "virtual_server",
+    "virtual_server_group",
+    "vrrp_instance",
+    "vrrp_script",
+    "vrrp_sync_group",
+    "vrrp_track_process",
+];
+
+/// What the instances and groups share.
+struct Context<'s> {
+    globals: Settings<'s>,
+    trackers: Trackers<'s>,
+    /// Names of the instances.
+    instances: Names<'s>,
+    format: Format,
+}
+
+/// Converts all statements.
+pub(crate) fn lower(statements: &[Statement], format: Format, notes: &mut Notes) -> Object {
+    let top = Settings::new(statements);
+    let globals = Settings::new(
+        top.all("global_defs")
+            .iter()
+            .flat_map(|block| block.inside()),
+    );
+    let trackers = Trackers::read(&top, &globals, format, notes);
+    let blocks = named(top.all("vrrp_instance"), notes);
+    let groups = named(top.all("vrrp_sync_group"), notes);
+    let mut context = Context {
+        globals,
+        trackers,
+        instances: Names::new(&blocks, notes),
+        format,
+    };
+    let instances: Vec<_> = blocks
+        .iter()
+        .map(|(name, statement)| {
+            let lowered = instance::lower(statement, &mut context, notes);
+            (context.instances.get(name), lowered, statement.place())
+        })
+        .collect();
+    let group_names = Names::new(&groups, notes);
+    let groups: Vec<_> = groups
+        .iter()
+        .map(|(name, statement)| {
+            let lowered = group::lower(statement, &mut context, notes);
+            (group_names.get(name), lowered, statement.place())
+        })
+        .collect();
+
+    let start = statements
+        .first()
+        .map_or_else(Place::default, Statement::place);
+    let mut document = Object::default();
+    document.set_some("trackers", context.trackers.finish(), start);
+    document.set_some("instances", by_name(instances), start);
+    document.set_some("syncGroups", by_name(groups), start);
+    context
+        .globals
+        .finish("global_defs", lacking::GLOBAL, notes);
+    top.finish("keepalived.conf", lacking::TOP, notes);
+    document
+}
+
+fn by_name(entries: Vec<(String, Object, Place)>) -> Object {
+    let entry = |(name, object, place)| {
+        (
+            name,
+            Node {
+                value: Value::Object(object),
+                place,
+            },
+        )
+    };
+    Object(entries.into_iter().map(entry).collect())
+}
+
+/// Returns the blocks with their names, and reports those without a name or a block, and those whose name
+/// another one has.
+fn named<'s>(blocks: &[&'s Statement], notes: &mut Notes) -> Vec<(&'s str, &'s Statement)> {
+    let mut seen = BTreeSet::new();
+    let mut named = Vec::new();
+    for block in blocks {
+        let keyword = &block.keyword.text;
+        let Some(name) = block.arguments.first() else {
+            notes.error(block.place(), format!("`{keyword}` needs a name"));
+            continue;
+        };
+        if block.block.is_none() {
+            notes.error(
+                name.place,
+                format!("`{keyword}` needs a block: write `{{` and `}}`"),
+            );
+        }
+        if let Some(surplus) = block.arguments.get(1) {
+            notes.error(
+                surplus.place,
+                format!("`{keyword}` has one name: write it without blanks"),
+            );
+        }
+        if seen.insert(name.text.as_str()) {
+            named.push((name.text.as_str(), *block));
+        } else {
+            let message = format!(
+                "`{keyword} {}` occurs before: keepalived ignores the second one",
+                name.text
+            );
+            notes.error(name.place, message);
+        }
+    }
+    named
+}

@@ -1,0 +1,133 @@
+//! Notifications, and the users of programs.
+
+use super::tracker::command;
+use crate::Format;
+use crate::document::{Object, Value};
+use crate::place::Place;
+use crate::read::statement::Statement;
+use crate::read::word::{Word, shell_words};
+use crate::report::Notes;
+use crate::settings::Settings;
+
+/// Keywords with a program, and the events of vrrpd.
+const EVENTS: [(&str, &str); 6] = [
+    ("notify_master", "master"),
+    ("notify_backup", "backup"),
+    ("notify_fault", "fault"),
+    ("notify_stop", "stop"),
+    ("notify_master_rx_lower_pri", "contested"),
+    ("notify", "any"),
+];
+
+/// Converts the programs of an instance or a group.
+pub(super) fn lower(
+    settings: &Settings<'_>,
+    globals: &Settings<'_>,
+    format: Format,
+    notes: &mut Notes,
+) -> Object {
+    let mut notify = Object::default();
+    let mut users: Vec<&Word> = Vec::new();
+    let mut place = None;
+    for (keyword, event) in EVENTS {
+        let Some(statement) = settings.last(keyword) else {
+            continue;
+        };
+        let Some(program) = statement.arguments.first() else {
+            notes.error(statement.place(), format!("`{keyword}` needs a program"));
+            continue;
+        };
+        let words = command(shell_words(&program.text, true), program.place, notes);
+        notify.set(event, Value::texts(words, program.place), program.place);
+        place.get_or_insert(statement.place());
+        if statement.arguments.len() > 1 {
+            users.extend(user_of(&statement.arguments, 1, format, notes));
+        }
+    }
+    let Some(place) = place else {
+        return notify;
+    };
+    describe(settings, &mut notify, notes);
+    if users.is_empty() {
+        users.extend(
+            globals
+                .last("script_user")
+                .and_then(|given| user(given, format, notes)),
+        );
+    }
+    if let Some(first) = users.first() {
+        notify.set("user", first.text.as_str(), place);
+        for other in users.iter().filter(|other| other.text != first.text) {
+            let message = format!(
+                "all programs of `notify` have one user in vrrpd: `{}`",
+                first.text
+            );
+            notes.not_converted(other.place, message);
+        }
+    }
+    notify
+}
+
+/// Sets the form of the arguments, and reports what differs.
+fn describe(settings: &Settings<'_>, notify: &mut Object, notes: &mut Notes) {
+    if let Some(statement) = settings.last("notify") {
+        notify.set("style", "keepalived", statement.place());
+        let others = EVENTS
+            .iter()
+            .filter(|(_, event)| *event != "any" && notify.has(event));
+        if others.count() > 0 {
+            let message = "with `notify` all programs of the instance or group receive the four arguments that \
+                           keepalived passes to the program of `notify` only";
+            notes.differs(statement.place(), message);
+        }
+    }
+    if let Some(statement) = settings.last("notify_master_rx_lower_pri") {
+        let message = "the program of `contested` runs once when the other master has gone; keepalived runs it \
+                       for each advertisement of a lower priority";
+        notes.differs(statement.place(), message);
+    }
+}
+
+/// Returns the user of `user NAME [GROUP]` or `script_user NAME [GROUP]`.
+pub(super) fn user<'s>(
+    statement: &'s Statement,
+    format: Format,
+    notes: &mut Notes,
+) -> Option<&'s Word> {
+    if statement.arguments.is_empty() {
+        notes.error(
+            statement.place(),
+            format!("`{}` needs the name of a user", statement.keyword.text),
+        );
+    }
+    user_of(&statement.arguments, 0, format, notes)
+}
+
+fn user_of<'s>(
+    words: &'s [Word],
+    at: usize,
+    format: Format,
+    notes: &mut Notes,
+) -> Option<&'s Word> {
+    let user = words.get(at)?;
+    if format == Format::Nix {
+        let message = "the daemon of the NixOS module is no root user and runs all programs as its own user; see \
+                       `mayManage` and `resources`";
+        notes.not_converted(user.place, message);
+        return None;
+    }
+    if let Some(group) = words.get(at + 1)
+        && group.text != user.text
+    {
+        notes.differs(group.place, "programs run with the groups of their user");
+    }
+    Some(user)
+}
+
+/// Place of the first statement about notifications.
+pub(super) fn place(settings: &Settings<'_>) -> Option<Place> {
+    let places = EVENTS
+        .iter()
+        .filter_map(|(keyword, _)| settings.last(keyword));
+    places.map(Statement::place).min()
+}

@@ -1,0 +1,281 @@
+//! Priority, version, interval, preemption and announcements of an instance.
+
+use core::net::IpAddr;
+
+use super::Context;
+use crate::document::Object;
+use crate::read::statement::Statement;
+use crate::report::Notes;
+use crate::settings::{At, Micros, Settings};
+
+/// Properties of an instance that decide about others.
+pub(super) struct Role {
+    /// Priority 255, or `state MASTER`.
+    is_master: bool,
+    /// Priority 255.
+    pub(super) is_owner: bool,
+    pub(super) version: i64,
+}
+
+/// Reads state, priority and version.
+pub(super) fn role(
+    instance: &mut Object,
+    settings: &Settings<'_>,
+    context: &Context<'_>,
+    notes: &mut Notes,
+) -> Role {
+    let state = settings.last("state").and_then(|state| state.one(notes));
+    let is_given_master = match state.map(|word| (word.text.as_str(), word.place)) {
+        Some(("MASTER", place)) => {
+            instance.set("state", "master", place);
+            true
+        }
+        Some(("BACKUP", place)) => {
+            instance.set("state", "backup", place);
+            false
+        }
+        Some((other, place)) => {
+            notes.unknown(place, "state", other, ["MASTER", "BACKUP"]);
+            false
+        }
+        None => false,
+    };
+    let priority = settings
+        .last("priority")
+        .and_then(|given| given.number(1..=255, notes));
+    if let Some(priority) = priority {
+        instance.set("priority", priority.value, priority.place);
+    } else if is_given_master && let Some(state) = state {
+        let message = "`state MASTER` without `priority` is priority 255 in keepalived, and so written here: an \
+                       owner never yields; write the priority that is meant";
+        notes.differs(state.place, message);
+        instance.set("priority", 255, state.place);
+    }
+    let is_owner = priority.map_or(is_given_master, |priority| priority.value == 255);
+    Role {
+        is_master: is_given_master || is_owner,
+        is_owner,
+        version: version(instance, settings, context, notes),
+    }
+}
+
+/// Reads the version, which is 2 by default, and 3 for IPv6.
+fn version(
+    instance: &mut Object,
+    settings: &Settings<'_>,
+    context: &Context<'_>,
+    notes: &mut Notes,
+) -> i64 {
+    let given = settings
+        .last("version")
+        .or_else(|| context.globals.last("vrrp_version"));
+    let version = given.and_then(|given| given.number(2..=3, notes));
+    let number = match version {
+        _ if is_ipv6(settings) => 3,
+        Some(At { value, .. }) => value,
+        None => 2,
+    };
+    if number != 3 || version.is_some() {
+        // An instance without a version has the place of its first setting.
+        let place = version.map(|version| version.place);
+        let place = place.or_else(|| settings.last("virtual_router_id").map(Statement::place));
+        instance.set("version", number, place.unwrap_or_default());
+    }
+    if let Some(At { value: 2, place }) = version
+        && number == 3
+    {
+        notes.differs(
+            place,
+            "version 2 has no IPv6: keepalived uses version 3, and so does this",
+        );
+    }
+    number
+}
+
+/// Whether the instance advertises IPv6: by its first address, its source or its peers.
+pub(super) fn is_ipv6(settings: &Settings<'_>) -> bool {
+    let is_v6 = |text: &str| {
+        let address = text.split('/').next().unwrap_or_default();
+        address == "default6" || matches!(address.parse(), Ok(IpAddr::V6(_)))
+    };
+    let first = settings
+        .all("virtual_ipaddress")
+        .iter()
+        .flat_map(|block| block.inside())
+        .next();
+    let source = settings
+        .last("unicast_src_ip")
+        .or_else(|| settings.last("mcast_src_ip"));
+    let source = source.and_then(|source| source.arguments.first());
+    let peer = settings
+        .all("unicast_peer")
+        .iter()
+        .flat_map(|block| block.inside())
+        .next();
+    let hint = first
+        .map(|first| &first.keyword)
+        .or(source)
+        .or(peer.map(|peer| &peer.keyword));
+    hint.is_some_and(|word| is_v6(&word.text))
+}
+
+/// Intervals of a version: their unit, and the longest.
+struct Intervals {
+    unit: u64,
+    most: u64,
+    rule: &'static str,
+}
+
+const INTERVALS_OF_2: Intervals = Intervals {
+    unit: SECOND,
+    most: 255 * SECOND,
+    rule: "1 s to 255 s in whole seconds",
+};
+const INTERVALS_OF_3: Intervals = Intervals {
+    unit: 10_000,
+    most: 40_950_000,
+    rule: "10 ms to 40.95 s in steps of 10 ms",
+};
+const SECOND: u64 = 1_000_000;
+
+impl Intervals {
+    /// Rounds as keepalived does; 0 is its default, a second.
+    fn round(&self, interval: Micros) -> Micros {
+        match interval.0 {
+            0 => Micros(SECOND),
+            given => Micros((given + self.unit / 2) / self.unit * self.unit)
+                .clamp(Micros(self.unit), Micros(self.most)),
+        }
+    }
+}
+
+/// Converts `advert_int`.
+pub(super) fn interval(
+    instance: &mut Object,
+    settings: &Settings<'_>,
+    role: &Role,
+    notes: &mut Notes,
+) {
+    let Some(given) = settings
+        .last("advert_int")
+        .and_then(|given| given.seconds(255, notes))
+    else {
+        return;
+    };
+    let intervals = if role.version == 2 {
+        INTERVALS_OF_2
+    } else {
+        INTERVALS_OF_3
+    };
+    let interval = intervals.round(given.value);
+    if interval != given.value {
+        let message = format!(
+            "version {} has intervals of {}: it becomes {interval}, as with keepalived",
+            role.version, intervals.rule
+        );
+        notes.differs(given.place, message);
+    }
+    instance.set("advertInterval", interval, given.place);
+}
+
+/// Longest delay.
+const DELAY: u64 = 1000;
+
+/// Converts `nopreempt`, `preempt_delay` and `vrrp_startup_delay`.
+pub(super) fn preemption(
+    instance: &mut Object,
+    settings: &Settings<'_>,
+    context: &Context<'_>,
+    role: &Role,
+    notes: &mut Notes,
+) {
+    let refusal = settings.last("nopreempt");
+    let preempt = settings.last_of(&["preempt", "nopreempt"]);
+    let refuses =
+        preempt.is_some() && preempt.map(Statement::place) == refusal.map(Statement::place);
+    let mut ignored = |statement: &Statement, with: &str| {
+        let message = format!(
+            "keepalived ignores `{}` with {with}, and so it is left out",
+            statement.keyword.text
+        );
+        notes.differs(statement.place(), message);
+    };
+    let reason = if role.is_owner {
+        "priority 255"
+    } else {
+        "`state MASTER`"
+    };
+    let mut is_refused = false;
+    if let Some(refusal) = refusal.filter(|_| refuses) {
+        if role.is_master {
+            ignored(refusal, reason);
+        } else {
+            instance.set("preempt", false, refusal.place());
+            is_refused = true;
+        }
+    }
+    if let Some(delay) = settings.last("preempt_delay") {
+        if is_refused {
+            ignored(delay, "`nopreempt`");
+        } else if role.is_master {
+            ignored(delay, reason);
+        } else if let Some(delay) = delay.seconds(DELAY, notes) {
+            instance.set("preemptDelay", delay.value, delay.place);
+        }
+    }
+    let startup = context.globals.last("vrrp_startup_delay");
+    if let Some(delay) = startup.and_then(|given| given.seconds(DELAY, notes)) {
+        instance.set("startupDelay", delay.value, delay.place);
+    }
+}
+
+/// Converts the settings of announcements (gratuitous ARP).
+pub(super) fn announcements(
+    instance: &mut Object,
+    settings: &Settings<'_>,
+    context: &Context<'_>,
+    notes: &mut Notes,
+) {
+    let globals = &context.globals;
+    let given = |own, general| settings.last(own).or_else(|| globals.last(general));
+    let mut announce = Object::default();
+    let burst = given("garp_master_repeat", "vrrp_garp_master_repeat");
+    if let Some(burst) = burst.and_then(|given| given.number(1..=i64::MAX, notes)) {
+        if burst.value > 100 {
+            notes.differs(
+                burst.place,
+                "vrrpd sends each announcement at most 100 times",
+            );
+        }
+        announce.set("burst", burst.value.min(100), burst.place);
+    }
+    let delay = given("garp_master_delay", "vrrp_garp_master_delay");
+    if let Some(delay) = delay.and_then(|given| given.seconds(DELAY, notes)) {
+        announce.set("delay", delay.value, delay.place);
+    }
+    let refresh = given("garp_master_refresh", "vrrp_garp_master_refresh");
+    if let Some(refresh) = refresh.and_then(|given| given.seconds(24 * 60 * 60, notes)) {
+        announce.set("refresh", refresh.value, refresh.place);
+    }
+    let again = given("garp_lower_prio_repeat", "vrrp_garp_lower_prio_repeat");
+    if let Some(again) = again.and_then(|given| given.number(0..=i64::MAX, notes)) {
+        if again.value > 1 {
+            notes.differs(again.place, "announced `announce.burst` times");
+        }
+        announce.set("onLowerPriority", again.value > 0, again.place);
+    }
+    let gap = globals.last_of(&["vrrp_garp_interval", "vrrp_gna_interval"]);
+    if let Some(gap) = gap
+        .and_then(|given| given.seconds(1, notes))
+        .filter(|gap| gap.value.0 > 0)
+    {
+        let pace = i64::try_from(SECOND / gap.value.0).unwrap_or(1).max(1);
+        announce.set("pace", pace, gap.place);
+    }
+    let place = announce
+        .0
+        .first()
+        .map(|(_, node)| node.place)
+        .unwrap_or_default();
+    instance.set_some("announce", announce, place);
+}

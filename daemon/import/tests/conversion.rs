@@ -1,0 +1,144 @@
+//! Conversions of the samples: the results and the reports as snapshots, the check of vrrp-config, and the
+//! NixOS module, which has the same content as the JSON.
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Value, json};
+use vrrp_import::{Format, Kind, MemoryFiles, convert, is_keepalived};
+
+use common::{converted, nix, sample, samples};
+
+#[test]
+fn samples_have_their_results_and_reports() {
+    for name in samples() {
+        let conversion = sample(&name, Format::Json);
+        let output = conversion
+            .output
+            .unwrap_or_else(|| "no result\n".to_owned());
+        insta::assert_snapshot!(name.as_str(), format!("{output}\n{}", conversion.report));
+    }
+}
+
+#[test]
+fn every_result_passes_the_check_of_the_daemon() {
+    for name in samples() {
+        let conversion = sample(&name, Format::Json);
+        match conversion.output {
+            Some(output) => {
+                let checked = vrrp_config::parse(&output);
+                assert!(checked.is_ok(), "{name}: {checked:?}");
+            }
+            None => assert!(conversion.report.has(Kind::Error), "{name}"),
+        }
+    }
+}
+
+/// The NixOS module has the same content, except for users, which it does not have. `UPDATE_NIX=1 cargo
+/// test -p vrrp-import` writes the files, which treefmt formats.
+#[test]
+fn nixos_module_has_the_content_of_the_json() {
+    for name in samples() {
+        let Some(text) = sample(&name, Format::Nix).output else {
+            continue;
+        };
+        let json = sample(&name, Format::Json)
+            .output
+            .expect("the same input has a result");
+        let mut expected: Value = serde_json::from_str(&json).unwrap();
+        without_users(&mut expected);
+        let mut found = nix::parse(&text);
+        let vrrp = found["services"]["vrrp"].as_object_mut().unwrap();
+        assert_eq!(vrrp.remove("enable"), Some(json!(true)), "{name}");
+        assert_eq!(vrrp.remove("openFirewall"), Some(json!(true)), "{name}");
+        assert_eq!(found["services"]["vrrp"], expected, "{name}");
+
+        let file = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("tests/nix")
+            .join(format!("{name}.nix"));
+        if std::env::var_os("UPDATE_NIX").is_some() {
+            fs::write(&file, &text).unwrap();
+        }
+        assert_eq!(
+            fs::read_to_string(&file).unwrap_or_default(),
+            text,
+            "{}",
+            file.display()
+        );
+    }
+}
+
+#[test]
+fn odd_names_and_texts_are_quoted_in_nix() {
+    let text = r#"
+vrrp_script in {
+    script "/bin/sh -c 'echo \\ $x {} \$y $\{z}'"
+    timeout 1
+}
+vrrp_instance 1.a {
+    interface eth0
+    virtual_router_id 1
+    virtual_ipaddress {
+        192.0.2.1
+    }
+}
+"#;
+    let nix = converted(text, Format::Nix);
+    let expected: Value = serde_json::from_str(&converted(text, Format::Json)).unwrap();
+    assert!(
+        nix.contains("\"in\" = {") && nix.contains("\"1.a\" = {"),
+        "{nix}"
+    );
+    assert_eq!(
+        nix::parse(&nix)["services"]["vrrp"]["trackers"],
+        expected["trackers"],
+        "{nix}"
+    );
+}
+
+#[test]
+fn secrets_are_in_no_report() {
+    let text = "vrrp_instance VI_1 {\n interface eth1\n virtual_router_id 51\n authentication {\n auth_type PASS\n \
+                auth_pass s3cret!!!! s3cret\n }\n auth_hmac {\n key 1 s3cret s3cret\n key 300 s3cret\n }\n \
+                virtual_ipaddress {\n 192.0.2.1\n }\n}\n";
+    let files = MemoryFiles::default().with("/k.conf", text);
+    let report = convert(&files, Path::new("/k.conf"), "", Format::Json)
+        .report
+        .to_string();
+    assert!(
+        report.contains("error") && !report.contains("s3cret"),
+        "{report}"
+    );
+}
+
+#[test]
+fn format_is_recognised() {
+    for name in samples() {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("tests/samples")
+            .join(format!("{name}.conf"));
+        assert!(is_keepalived(&fs::read_to_string(file).unwrap()), "{name}");
+    }
+    for text in [
+        "",
+        "{ \"instances\": {} }",
+        "{\n\"a\": \"\nvrrp_instance\n\" }",
+        "hello",
+        "[vrrp_instance]",
+    ] {
+        assert!(!is_keepalived(text), "{text}");
+    }
+}
+
+fn without_users(value: &mut Value) {
+    match value {
+        Value::Object(object) => {
+            object.remove("user");
+            object.values_mut().for_each(without_users);
+        }
+        Value::Array(list) => list.iter_mut().for_each(without_users),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}

@@ -1,0 +1,45 @@
+{
+  services.vrrp = {
+    enable = true;
+    openFirewall = true;
+    trackers = {
+      httpd_check = {
+        script = {
+          command = [ "/usr/local/httpd.sh" ];
+          interval = 2;
+        };
+      };
+    };
+    instances = {
+      VI_1 = {
+        interface = "ens33";
+        virtualRouterId = 51;
+        state = "backup";
+        priority = 99;
+        version = 2;
+        advertInterval = 1;
+        authentication = {
+          pass = {
+            password = "1111";
+          };
+        };
+        track = [ "httpd_check" ];
+        virtualAddresses = [ "192.168.224.100/24" ];
+      };
+      VI_2 = {
+        interface = "ens37";
+        virtualRouterId = 52;
+        state = "backup";
+        priority = 100;
+        version = 2;
+        advertInterval = 1;
+        authentication = {
+          pass = {
+            password = "1111";
+          };
+        };
+        virtualAddresses = [ "192.168.198.100/24" ];
+      };
+    };
+  };
+}
