@@ -104,13 +104,7 @@ pub fn parse(text: &str) -> Result<Checked, Problems> {
 ///
 /// See [`LoadError`]. The configuration is complete, or there is none.
 pub fn load(file: &FilePath, secrets: Secrets) -> Result<Loaded, LoadError> {
-    let Text { text, mode } = file::read(file).map_err(|no_text| {
-        let file = file.to_owned();
-        match no_text {
-            NoText::Unreadable(source) => LoadError::Unreadable { file, source },
-            NoText::Unusable(reason) => LoadError::Unusable { file, reason },
-        }
-    })?;
+    let Text { text, mode } = text(file)?;
     let mut checked = parse(&text).map_err(|problems| LoadError::Invalid {
         file: file.to_owned(),
         problems,
@@ -132,6 +126,25 @@ pub fn load(file: &FilePath, secrets: Secrets) -> Result<Loaded, LoadError> {
         loaded.warnings.extend(programs::replaceable(&loaded));
     }
     Ok(loaded)
+}
+
+/// Reads a file of text in UTF-8, of at most 16 MiB.
+///
+/// # Errors
+///
+/// [`LoadError::Unreadable`] and [`LoadError::Unusable`].
+pub fn read(file: &FilePath) -> Result<String, LoadError> {
+    text(file).map(|text| text.text)
+}
+
+fn text(file: &FilePath) -> Result<Text, LoadError> {
+    file::read(file).map_err(|no_text| {
+        let file = file.to_owned();
+        match no_text {
+            NoText::Unreadable(source) => LoadError::Unreadable { file, source },
+            NoText::Unusable(reason) => LoadError::Unusable { file, reason },
+        }
+    })
 }
 
 /// Treatment of passwords and keys in separate files.

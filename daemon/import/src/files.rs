@@ -9,7 +9,7 @@ pub trait Files {
     ///
     /// # Errors
     ///
-    /// The reason, for a message.
+    /// The file and the reason, for a message.
     fn read(&self, path: &Path) -> Result<String, String>;
 
     /// Names of the entries of a directory, in any order; none if it cannot be read.
@@ -33,7 +33,7 @@ impl Files for MemoryFiles {
     fn read(&self, path: &Path) -> Result<String, String> {
         let text = self.0.get(&normal(path));
         text.cloned()
-            .ok_or_else(|| "No such file or directory".to_owned())
+            .ok_or_else(|| format!("{}: no such file", path.display()))
     }
 
     fn entries(&self, directory: &Path) -> Vec<String> {

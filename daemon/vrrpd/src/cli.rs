@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use vrrp_linux::namespace;
 
@@ -24,6 +24,11 @@ pub(crate) enum Command {
     Run(RunOptions),
     /// Checks a configuration and prints all mistakes. Exit status 2 if there is one.
     Check(CheckOptions),
+    /// Converts a keepalived.conf and prints the configuration.
+    ///
+    /// Standard error lists what has no equivalent, what behaves otherwise, and all mistakes, each with its
+    /// line. Exit status 2 if there is a mistake; nothing is printed then.
+    Convert(ConvertOptions),
     /// Shows the state of the running daemon.
     Status(StatusOptions),
     /// Deletes the virtual addresses, routes and interfaces that a dead daemon left on this host.
@@ -62,6 +67,44 @@ pub(crate) struct CheckOptions {
     /// Skips the files with passwords and keys: they may exist on the target host only.
     #[arg(long)]
     pub(crate) without_secrets: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConvertOptions {
+    /// Configuration file of keepalived.
+    #[arg(default_value = "/etc/keepalived/keepalived.conf")]
+    pub(crate) file: PathBuf,
+    /// Form of the result: a configuration file, or a NixOS module.
+    #[arg(long, value_name = "FORMAT", default_value = "json")]
+    pub(crate) to: Format,
+    /// Name of the host for which lines with a condition (`@NAME`) are kept [default: this host].
+    #[arg(long, value_name = "NAME")]
+    host: Option<String>,
+    /// Name in conditions, as `--config-id` of keepalived [default: the host name up to the first dot].
+    #[arg(long, value_name = "ID", conflicts_with = "host")]
+    id: Option<String>,
+    /// Exit status 2 also if a setting has no equivalent.
+    #[arg(long)]
+    pub(crate) strict: bool,
+}
+
+impl ConvertOptions {
+    /// Name in conditions.
+    pub(crate) fn id(&self) -> String {
+        let short = |name: &str| name.split('.').next().unwrap_or_default().to_owned();
+        match (&self.id, &self.host) {
+            (Some(id), _) => id.clone(),
+            (None, Some(host)) => short(host),
+            (None, None) => nix::unistd::gethostname()
+                .map_or_else(|_| String::new(), |name| short(&name.to_string_lossy())),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Format {
+    Json,
+    Nix,
 }
 
 #[derive(Debug, Args)]

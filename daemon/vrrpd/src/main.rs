@@ -12,6 +12,7 @@ mod check;
 mod cleanup;
 mod cli;
 mod complaints;
+mod convert;
 mod daemon;
 mod log_writer;
 mod manual;
@@ -74,6 +75,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Run(options) => daemon::run(&options),
         Command::Check(options) => check::check(&options),
+        Command::Convert(options) => convert::convert(&options),
         Command::Status(options) => status::status(&options),
         Command::Cleanup(options) => cleanup::cleanup(&options),
         Command::Schema => check::schema(),

@@ -13,6 +13,25 @@ const COURSE: &str = r#"{
                            "virtualAddresses": ["192.168.224.100/24"] } }
 }"#;
 
+/// The instance of the course, with mail, which has no equivalent.
+const KEEPALIVED: &str = "\
+vrrp_instance VI_1 {
+    state MASTER
+    interface eth1
+    virtual_router_id 51
+    priority 100
+    advert_int 1
+    smtp_alert
+    authentication {
+        auth_type PASS
+        auth_pass 1111
+    }
+    virtual_ipaddress {
+        192.168.224.100/24
+    }
+}
+";
+
 /// A configuration with ten different mistakes.
 const TEN_MISTAKES: &str = r#"{
   "trackers": { "httpd_check": { "script": { "command": ["httpd.sh"], "intervall": 2 } } },
@@ -46,6 +65,73 @@ fn check_reports_all_mistakes_with_exit_status_2() {
     assert_eq!(output.status.code(), Some(2), "{output:?}");
     let complaint = text(&output.stderr).replace(file.name(), "FILE");
     insta::assert_snapshot!("ten_mistakes", complaint);
+}
+
+#[test]
+fn convert_prints_configuration_that_check_accepts() {
+    let file = File::with("keepalived.conf", KEEPALIVED);
+    let output = vrrpd(&["convert", file.name()]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let report = text(&output.stderr).replace(file.name(), "FILE");
+    insta::assert_snapshot!("converted", report);
+    let converted = File::with("converted.json", text(&output.stdout));
+    let output = vrrpd(&["check", converted.name()]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+
+    let output = vrrpd(&["convert", "--to", "nix", file.name()]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(
+        text(&output.stdout).contains("services.vrrp = {"),
+        "{output:?}"
+    );
+}
+
+#[test]
+fn strict_conversion_fails_when_something_is_lost() {
+    let file = File::with("strict.conf", KEEPALIVED);
+    let output = vrrpd(&["convert", "--strict", file.name()]);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert!(!output.stdout.is_empty(), "the result is printed");
+}
+
+#[test]
+fn conversion_reads_included_files_and_conditions_of_the_host() {
+    let included = File::with("included.conf", "@one $VRID=1\n@two $VRID=2\n");
+    let name = included.path().file_name().unwrap().to_str().unwrap();
+    let conf = KEEPALIVED.replace("virtual_router_id 51", "virtual_router_id $VRID");
+    let file = File::with("including.conf", &format!("include {name}\n{conf}"));
+    for (arguments, vrid) in [(["--id", "one"], 1), (["--host", "two.example"], 2)] {
+        let output = vrrpd(&["convert", file.name(), arguments[0], arguments[1]]);
+        let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        assert_eq!(
+            json["instances"]["VI_1"]["virtualRouterId"], vrid,
+            "{output:?}"
+        );
+    }
+}
+
+#[test]
+fn mistakes_of_keepalived_conf_leave_no_configuration() {
+    let file = File::with("mistake.conf", &KEEPALIVED.replace("priority", "prioritty"));
+    let output = vrrpd(&["convert", file.name()]);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert!(output.stdout.is_empty(), "{output:?}");
+    assert!(
+        text(&output.stderr).contains("did you mean `priority`?"),
+        "{output:?}"
+    );
+    let output = vrrpd(&["convert", "/nowhere/keepalived.conf"]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+}
+
+#[test]
+fn check_recognises_keepalived_conf() {
+    let file = File::with("foreign.conf", KEEPALIVED);
+    let output = vrrpd(&["check", file.name()]);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    let complaint = text(&output.stderr);
+    assert!(complaint.contains("vrrpd convert"), "{complaint}");
+    assert!(!complaint.contains("line 1"), "{complaint}");
 }
 
 #[test]
@@ -151,7 +237,7 @@ fn help_lists_commands_and_version_is_printed() {
         format!("vrrpd {}\n", env!("CARGO_PKG_VERSION"))
     );
     let help = vrrpd(&["--help"]);
-    for command in ["run", "check", "status", "cleanup", "schema"] {
+    for command in ["run", "check", "convert", "status", "cleanup", "schema"] {
         assert!(text(&help.stdout).contains(command), "{command}");
     }
 }
@@ -170,7 +256,7 @@ fn completions_offer_visible_commands_only() {
         let output = vrrpd(&["completions", shell]);
         assert_eq!(output.status.code(), Some(0), "{output:?}");
         let script = text(&output.stdout);
-        for command in ["run", "check", "status", "cleanup", "schema"] {
+        for command in ["run", "check", "convert", "status", "cleanup", "schema"] {
             assert!(script.contains(command), "{command} in {shell}: {script}");
         }
         assert!(!script.contains("completions"), "{shell}: {script}");

@@ -29,7 +29,7 @@ pub(super) fn lower<'s>(
         .last("group")
         .map_or(statement.place(), Statement::place);
     group.set("members", members, place);
-    let followed = context.trackers.followed(&settings, notes);
+    let followed = context.trackers.followed(&settings, None, notes);
     let place = followed
         .first()
         .map_or(statement.place(), |node| node.place);

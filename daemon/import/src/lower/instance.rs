@@ -25,7 +25,12 @@ pub(super) fn lower<'s>(
     accept(&mut instance, &settings, context, &role, notes);
     authentication(&mut instance, &settings, role.version, notes);
 
-    let followed = context.trackers.followed(&settings, notes);
+    let own = settings
+        .last("interface")
+        .and_then(|given| given.arguments.first());
+    let own = own.filter(|_| settings.last("dont_track_primary").is_none());
+    let own = own.map(|word| word.text.as_str());
+    let followed = context.trackers.followed(&settings, own, notes);
     let place = routing::place(&followed);
     instance.set_some("track", followed, place);
     let programs = notify::lower(&settings, &context.globals, context.format, notes);

@@ -143,8 +143,14 @@ impl<'s> Trackers<'s> {
         );
     }
 
-    /// Returns what an instance or a group follows.
-    pub(super) fn followed(&mut self, settings: &Settings<'s>, notes: &mut Notes) -> Vec<Node> {
+    /// Returns what an instance or a group follows. keepalived tracks the instance's `own` interface
+    /// anyway, and ignores it in the list.
+    pub(super) fn followed(
+        &mut self,
+        settings: &Settings<'s>,
+        own: Option<&str>,
+        notes: &mut Notes,
+    ) -> Vec<Node> {
         let mut followed = Vec::new();
         for kind in Kind::ALL {
             for entry in settings
@@ -153,7 +159,13 @@ impl<'s> Trackers<'s> {
                 .flat_map(|block| block.inside())
             {
                 notes.converted += 1;
-                followed.extend(self.follow(kind, entry, notes));
+                if kind == Kind::Interface && own == Some(&entry.keyword.text) {
+                    let message = "the interface of the instance is tracked anyway: keepalived ignores it here, and \
+                                   so it is left out";
+                    notes.differs(entry.place(), message);
+                } else {
+                    followed.extend(self.follow(kind, entry, notes));
+                }
             }
         }
         followed

@@ -37,7 +37,6 @@ pub(crate) struct Beginning {
 pub(crate) fn beginning(line: &Line) -> Option<Beginning> {
     let text = line.text();
     let (name, value) = text.strip_prefix('$')?.split_once('=')?;
-    let name = name.trim_end();
     if !is_name(name) {
         return None;
     }
@@ -108,8 +107,8 @@ impl Definitions {
     }
 
     /// Replaces `$NAME` before a blank, and `${NAME}`, in `line`, also in what was replaced. Undefined
-    /// names stay.
-    pub(crate) fn replace(&self, line: &mut Line) -> Replaced {
+    /// names stay. Only a complete line may end with a definition of several lines.
+    pub(crate) fn replace(&self, line: &mut Line, is_complete: bool) -> Replaced {
         let mut replaced = Replaced::default();
         let mut at = 0;
         while let Some(offset) = line
@@ -119,7 +118,9 @@ impl Definitions {
             .position(|glyph| glyph.character == '$')
         {
             at += offset;
-            let Some((found, value)) = self.used(line, at) else {
+            let found = self.used(line, at);
+            let found = found.filter(|(_, value)| is_complete || !value.several);
+            let Some((found, value)) = found else {
                 if let Some(failure) = missing(line, at) {
                     replaced.failure.get_or_insert(failure);
                 }
@@ -158,6 +159,30 @@ impl Definitions {
         };
         (!value.several || found.is_last).then_some((found, value))
     }
+}
+
+/// Splits a line before the first brace that is in no quotes and belongs to no `${NAME}`.
+pub(crate) fn split_off_block(line: &mut Line) -> Line {
+    let mut is_quoted = false;
+    let mut is_name = false;
+    let mut before = None;
+    let brace = line.0.iter().position(|glyph| {
+        is_quoted ^= glyph.character == '"';
+        let is_brace = match glyph.character {
+            '{' if before == Some('$') => {
+                is_name = true;
+                false
+            }
+            '}' if is_name => {
+                is_name = false;
+                false
+            }
+            character => matches!(character, '{' | '}'),
+        };
+        before = Some(glyph.character);
+        is_brace && !is_quoted
+    });
+    Line(brace.map_or_else(Vec::new, |at| line.0.split_off(at)))
 }
 
 fn use_at(line: &Line, at: usize) -> Option<Use> {

@@ -8,7 +8,8 @@
 //! 4. `~SEQ` and `~LST` repeat the line from step 2 on;
 //! 5. `$NAME` and `${NAME}` are replaced, and the result begins again at step 1;
 //! 6. `include` reads other files;
-//! 7. braces and blanks separate what is left, and [`statement`] finds the blocks.
+//! 7. braces and blanks separate what is left, and [`statement`] finds the blocks. The text after a brace
+//!    takes this way from step 2 on.
 //!
 //! Each step has a limit ([`limits`](crate::limits)). When one is exceeded, reading ends with an error.
 
@@ -87,10 +88,7 @@ impl Reader<'_> {
             Err(reason) => {
                 let file = self.sources.add(path, "");
                 let place = from.unwrap_or_else(|| Place::start_of(file));
-                return self.notes.error(
-                    place,
-                    format!("{} cannot be read: {reason}", path.display()),
-                );
+                return self.notes.error(place, reason);
             }
         };
         let file = self.sources.add(path, &text);
@@ -153,56 +151,61 @@ impl Reader<'_> {
 
     /// Reads a line without comment. Returns a definition that it begins.
     fn line(&mut self, mut line: Line, at: &Location) -> Option<Beginning> {
-        if !self.spend(1, line.len(), line.place()) {
-            return None;
-        }
         if at.nesting > NESTING {
             let message =
                 "definitions over several lines, ~SEQ and ~LST contain each other too often";
             self.notes.stop(line.place(), message.to_owned());
-            return None;
         }
-        if line.starts_with("@") && !self.applies(&mut line) {
-            return None;
-        }
-        if line.starts_with("$")
-            && let Some(beginning) = definition::beginning(&line)
-        {
-            return Some(beginning);
-        }
-        if line.starts_with("~") {
-            self.repeat(line, at);
-            return None;
-        }
-        let following = if line.contains('$') {
-            let replaced = self.definitions.replace(&mut line);
-            let characters = line.len().saturating_mul(replaced.count);
-            if let Some((place, message)) = replaced.failure {
-                self.notes.error(place, message);
-                return None;
+        let mut following = Vec::new();
+        // What follows a brace is read like a line of its own.
+        while !line.is_empty() && self.spend(1, line.len(), line.place()) {
+            if line.starts_with("@") && !self.applies(&mut line) {
+                break;
             }
-            if !self.spend(0, characters, line.place()) {
-                return None;
+            if line.starts_with("$")
+                && let Some(beginning) = definition::beginning(&line)
+            {
+                return Some(beginning);
             }
-            if replaced.count > 0 {
-                self.check(&mut line);
+            if line.starts_with("~") {
+                self.repeat(line, at);
+                break;
             }
-            replaced.following
-        } else {
-            Vec::new()
-        };
-        let within = at.within();
-        if line.starts_with("@") || line.starts_with("~") {
-            self.define(line, &within);
-        } else if let Some(pattern) = included(&line) {
-            self.include(&line, &pattern, at);
-        } else {
-            self.tokens.extend(statement::tokens(&line));
+            if line.contains('$') {
+                following.extend(self.replace(&mut line)?);
+                if line.starts_with("@") || line.starts_with("~") {
+                    self.define(line, &at.within());
+                    break;
+                }
+            }
+            if let Some(pattern) = included(&line) {
+                self.include(&line, &pattern, at);
+                break;
+            }
+            self.tokens.extend(statement::take_tokens(&mut line));
         }
         for line in following {
-            self.define(line, &within);
+            self.define(line, &at.within());
         }
         None
+    }
+
+    /// Replaces the definitions in a line up to the first brace: those after it may be set by then. Returns
+    /// further lines of the last one; `None` if there is a mistake.
+    fn replace(&mut self, line: &mut Line) -> Option<Vec<Line>> {
+        let rest = definition::split_off_block(line);
+        let replaced = self.definitions.replace(line, rest.is_empty());
+        line.0.extend(rest.0);
+        let characters = line.len().saturating_mul(replaced.count);
+        if let Some((place, message)) = replaced.failure {
+            self.notes.error(place, message);
+            return None;
+        }
+        if replaced.count > 0 {
+            self.check(line);
+        }
+        self.spend(0, characters, line.place())
+            .then_some(replaced.following)
     }
 
     /// Reads a line of an expansion. A definition in it has one line.
@@ -253,7 +256,7 @@ impl Reader<'_> {
         // Only the values: the rest is replaced in each repetition.
         let end = line.0.iter().position(|glyph| glyph.character == ')');
         let rest = end.map(|end| line.0.split_off(end));
-        let replaced = self.definitions.replace(&mut line);
+        let replaced = self.definitions.replace(&mut line, false);
         line.0.extend(rest.unwrap_or_default());
         if let Some((place, message)) = replaced.failure {
             return self.notes.error(place, message);
@@ -285,7 +288,7 @@ impl Reader<'_> {
             .parent()
             .map_or_else(PathBuf::new, Path::to_owned);
         let found = glob::matches(self.files, &base, pattern);
-        if found.is_empty() {
+        if found.is_empty() && !glob::is_pattern(pattern) {
             self.notes
                 .error(place, format!("no file matches `{pattern}`"));
         }

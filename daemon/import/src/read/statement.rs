@@ -52,26 +52,22 @@ pub(crate) enum Token {
     Close(Place),
 }
 
-/// Splits a line at the braces outside of quotes.
-pub(crate) fn tokens(line: &Line) -> Vec<Token> {
-    let mut tokens = Vec::new();
-    let mut part = Line::default();
+/// Takes the tokens from the beginning of a line: a statement, and a brace if one follows or begins the
+/// line. What is left of the line is read like a line of its own.
+pub(crate) fn take_tokens(line: &mut Line) -> impl Iterator<Item = Token> + use<> {
     let mut is_quoted = false;
-    for glyph in &line.0 {
-        let brace = match glyph.character {
-            '{' if !is_quoted => Token::Open(glyph.place),
-            '}' if !is_quoted => Token::Close(glyph.place),
-            character => {
-                is_quoted ^= character == '"';
-                part.0.push(*glyph);
-                continue;
-            }
-        };
-        tokens.extend(token(&core::mem::take(&mut part)));
-        tokens.push(brace);
-    }
-    tokens.extend(token(&part));
-    tokens
+    let brace = line.0.iter().position(|glyph| {
+        is_quoted ^= glyph.character == '"';
+        !is_quoted && matches!(glyph.character, '{' | '}')
+    });
+    let rest = brace.map_or_else(Vec::new, |at| line.0.split_off(at));
+    let statement = token(&Line(core::mem::replace(&mut line.0, rest)));
+    let brace = line.0.first().map(|glyph| match glyph.character {
+        '{' => Token::Open(glyph.place),
+        _ => Token::Close(glyph.place),
+    });
+    line.remove_front(usize::from(brace.is_some()));
+    statement.into_iter().chain(brace)
 }
 
 fn token(line: &Line) -> Option<Token> {

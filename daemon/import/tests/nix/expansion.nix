@@ -30,6 +30,23 @@
           }
         ];
       };
+      VI_8 = {
+        interface = "eth1";
+        virtualRouterId = 52;
+        version = 2;
+        virtualAddresses = [
+          "192.0.2.10"
+          "192.0.2.11"
+          {
+            address = "2001:db8::a";
+            advertise = false;
+          }
+          {
+            address = "2001:db8::b";
+            advertise = false;
+          }
+        ];
+      };
     };
   };
 }
