@@ -7,9 +7,11 @@ mod advert;
 mod choices;
 mod configuration;
 mod engine;
+mod keepalived;
 mod scenario;
 
 pub use advert::advert;
 pub use configuration::configuration;
 pub use engine::engine;
+pub use keepalived::keepalived;
 pub use scenario::scenario;

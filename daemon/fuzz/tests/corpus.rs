@@ -20,6 +20,11 @@ fn configuration_corpus_is_accepted_or_has_reasons() {
 }
 
 #[test]
+fn keepalived_corpus_is_converted_or_has_errors() {
+    replay("keepalived", vrrp_fuzz::keepalived);
+}
+
+#[test]
 fn engine_corpus_keeps_invariants() {
     replay("engine", vrrp_fuzz::engine);
 }

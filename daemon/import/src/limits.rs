@@ -9,7 +9,7 @@ pub(crate) const FILES: usize = 1000;
 pub(crate) const INCLUDE_DEPTH: usize = 16;
 /// Paths that a pattern of `include` may stand for.
 pub(crate) const PATTERNS: usize = 1000;
-/// Characters of a line after its definitions are replaced.
+/// Bytes of a line, and its characters after the definitions are replaced. keepalived has a limit of 1023.
 pub(crate) const LINE: usize = 16 << 10;
 /// Lines after the expansion.
 pub(crate) const LINES: usize = 200_000;

@@ -175,6 +175,15 @@ impl Notes {
             self.omitted += 1;
             return;
         }
+        // A repeated line has the same mistake again.
+        let first = (Some(place), Kind::Error, String::new());
+        let mut from_here = self.found.range(first..);
+        if from_here
+            .next()
+            .is_some_and(|(at, kind, _)| (*at, *kind) == (Some(place), Kind::Error))
+        {
+            return;
+        }
         let meant = (word.len() <= LONGEST)
             .then(|| suggest(word, known))
             .flatten();

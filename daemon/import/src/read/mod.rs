@@ -27,7 +27,7 @@ use self::sequence::repetition;
 use self::statement::{Statement, Token};
 use crate::files::Files;
 use crate::glob;
-use crate::limits::{BYTES, CHARACTERS, FILES, INCLUDE_DEPTH, LINES, NESTING};
+use crate::limits::{BYTES, CHARACTERS, FILES, INCLUDE_DEPTH, LINE, LINES, NESTING};
 use crate::place::{Place, Sources};
 use crate::report::Notes;
 
@@ -104,6 +104,19 @@ impl Reader<'_> {
         for (number, text) in (1..).zip(text.split('\n')) {
             if self.notes.is_stopped() {
                 return;
+            }
+            if text.len() > LINE {
+                let place = Place {
+                    file,
+                    line: number,
+                    column: 1,
+                    width: 1,
+                };
+                self.notes.error(
+                    place,
+                    format!("the line has more than {LINE} bytes: keepalived ignores it"),
+                );
+                continue;
             }
             let is_blank = text.trim_end_matches('\r').is_empty();
             let mut line = Line::new(file, number, text);
