@@ -29,6 +29,7 @@ let
     cargoTestFlags = [
       "--package=vrrp-proto"
       "--package=vrrp-config"
+      "--package=vrrp-import"
       "--package=vrrp-node"
       "--package=vrrpd"
     ];

@@ -65,6 +65,41 @@ impl<'s> Settings<'s> {
         found.max_by_key(|statement| statement.place())
     }
 
+    /// Takes the statements inside of all blocks with `keyword`: a list of values.
+    pub(crate) fn entries(&self, keyword: &'static str, notes: &mut Notes) -> Vec<&'s Statement> {
+        let mut entries = Vec::new();
+        for list in self.all(keyword) {
+            if list.block.is_none() {
+                notes.error(
+                    list.place(),
+                    format!("`{keyword}` needs a block: write `{{` and `}}`"),
+                );
+            }
+            if let Some(surplus) = list.arguments.first() {
+                notes.error(
+                    surplus.place,
+                    format!("write the values of `{keyword}` between `{{` and `}}`"),
+                );
+            }
+            entries.extend(list.inside());
+        }
+        for entry in &entries {
+            notes.converted += 1;
+            if entry.block.is_some() {
+                notes.error(
+                    entry.place(),
+                    format!("an entry of `{keyword}` has no block"),
+                );
+            }
+        }
+        entries
+    }
+
+    /// Takes keywords that are looked up where another setting is missing.
+    pub(crate) fn take(&self, keywords: &[&'static str]) {
+        self.taken.borrow_mut().extend(keywords);
+    }
+
     /// Reports the statements that were not taken. `what` names the kind of the block.
     pub(crate) fn finish(self, what: &str, table: Table, notes: &mut Notes) {
         let taken = self.taken.into_inner();

@@ -98,6 +98,15 @@ vrrp_instance 1.a {
     );
 }
 
+/// A default that no instance needs is no unknown keyword.
+#[test]
+fn defaults_without_an_instance_are_known() {
+    let text = "global_defs {\ndefault_interface eth0\nscript_user root\nvrrp_version 3\nvrrp_strict\n\
+                vrrp_startup_delay 1\nvrrp_garp_interval 1\nvrrp_gna_interval 1\nvrrp_garp_master_delay 1\n\
+                vrrp_garp_master_repeat 1\nvrrp_garp_master_refresh 1\nvrrp_garp_lower_prio_repeat 1\n}\n";
+    assert_eq!(converted(text, Format::Json), "{}\n");
+}
+
 #[test]
 fn secrets_are_in_no_report() {
     let text = "vrrp_instance VI_1 {\n interface eth1\n virtual_router_id 51\n authentication {\n auth_type PASS\n \

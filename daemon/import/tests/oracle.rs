@@ -44,6 +44,7 @@ const WRONG: &[&str] = &[
     "advert_int fast",
     "priority 256",
     "virtual_ipaddress {\n192.0.2.300\n}",
+    "virtual_ipaddress 192.0.2.5",
     "virtual_ipaddress {\n192.0.2.1/33\n}",
     "virtual_ipaddress {\n192.0.2.1 devv IF\n}",
     "virtual_ipaddress {\n192.0.2.1 dev\n}",

@@ -13,12 +13,7 @@ use crate::settings::{Settings, number};
 pub(super) fn addresses(settings: &Settings<'_>, notes: &mut Notes) -> Vec<Node> {
     let is_ipv6 = is_ipv6(settings);
     let mut addresses = Vec::new();
-    for statement in settings
-        .all("virtual_ipaddress")
-        .iter()
-        .flat_map(|block| block.inside())
-    {
-        notes.converted += 1;
+    for statement in settings.entries("virtual_ipaddress", notes) {
         if family(&statement.keyword.text).is_some_and(|v6| v6 != is_ipv6) {
             let message = "keepalived ignores an address of another family than the first one: write it into \
                            `virtual_ipaddress_excluded`, or into an instance of its own";
@@ -27,12 +22,7 @@ pub(super) fn addresses(settings: &Settings<'_>, notes: &mut Notes) -> Vec<Node>
         }
         addresses.extend(address(statement, true, notes));
     }
-    for statement in settings
-        .all("virtual_ipaddress_excluded")
-        .iter()
-        .flat_map(|block| block.inside())
-    {
-        notes.converted += 1;
+    for statement in settings.entries("virtual_ipaddress_excluded", notes) {
         addresses.extend(address(statement, false, notes));
     }
     if let Some(none) = settings.last("no_virtual_ipaddress")

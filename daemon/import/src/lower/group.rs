@@ -15,16 +15,14 @@ pub(super) fn lower<'s>(
     let settings = Settings::new(statement.inside());
     let mut group = Object::default();
     let members: Vec<Node> = settings
-        .all("group")
-        .iter()
-        .flat_map(|block| block.inside())
+        .entries("group", notes)
+        .into_iter()
         .flat_map(Statement::words)
         .map(|word| Node {
             value: Value::Text(context.instances.get(&word.text)),
             place: word.place,
         })
         .collect();
-    notes.converted += members.len();
     let place = settings
         .last("group")
         .map_or(statement.place(), Statement::place);

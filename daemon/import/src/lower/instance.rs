@@ -245,8 +245,7 @@ fn unicast(instance: &mut Object, settings: &Settings<'_>, notes: &mut Notes) {
     let blocks = settings.all("unicast_peer");
     let mut peers = Vec::new();
     let mut least: Option<i64> = None;
-    for entry in blocks.iter().flat_map(|block| block.inside()) {
-        notes.converted += 1;
+    for entry in settings.entries("unicast_peer", notes) {
         let value = Value::Text(entry.keyword.text.clone());
         peers.push(Node {
             value,
@@ -397,21 +396,16 @@ fn lvs(
 
 /// Virtual routes and rules.
 fn routes(instance: &mut Object, settings: &Settings<'_>, notes: &mut Notes) {
-    let entries = |keyword| {
-        settings
-            .all(keyword)
-            .iter()
-            .flat_map(|block| block.inside())
-    };
-    let routes: Vec<Node> = entries("virtual_routes")
+    let routes = settings.entries("virtual_routes", notes).into_iter();
+    let routes: Vec<Node> = routes
         .filter_map(|entry| routing::route(entry, notes))
         .collect();
-    let rules: Vec<Node> = entries("virtual_rules")
-        .filter_map(|entry| routing::rule(entry, notes))
-        .collect();
-    notes.converted += routes.len() + rules.len();
     let place = routing::place(&routes);
     instance.set_some("routes", routes, place);
+    let rules = settings.entries("virtual_rules", notes).into_iter();
+    let rules: Vec<Node> = rules
+        .filter_map(|entry| routing::rule(entry, notes))
+        .collect();
     let place = routing::place(&rules);
     instance.set_some("rules", rules, place);
 }

@@ -408,6 +408,7 @@ pub(super) const INSTANCE: Table = &[
             "v3_checksum_as_v2",
             "old_unicast_checksum",
             "kernel_rx_buf_size",
+            "track_src_ip",
             "vrf",
         ],
         Same,
@@ -434,10 +435,6 @@ pub(super) const INSTANCE: Table = &[
     (
         &["track_bfd"],
         Lacking("vrrpd speaks no BFD: use a `ping` or `route` tracker"),
-    ),
-    (
-        &["track_src_ip"],
-        Lacking("the instance sends only while the host has the address, and logs it otherwise"),
     ),
     (
         &["use_vmac_addr"],

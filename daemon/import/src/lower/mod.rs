@@ -10,6 +10,7 @@ mod instance;
 mod lacking;
 mod names;
 mod notify;
+mod program;
 mod routing;
 mod timing;
 mod tracker;
@@ -37,6 +38,22 @@ pub(crate) const BLOCKS: &[&str] = &[
     "vrrp_script",
     "vrrp_sync_group",
     "vrrp_track_process",
+];
+
+/// Keywords of `global_defs` that count where an instance or a script lacks a setting.
+const DEFAULTS: &[&str] = &[
+    "default_interface",
+    "lvs_sync_daemon",
+    "script_user",
+    "vrrp_garp_interval",
+    "vrrp_garp_lower_prio_repeat",
+    "vrrp_garp_master_delay",
+    "vrrp_garp_master_refresh",
+    "vrrp_garp_master_repeat",
+    "vrrp_gna_interval",
+    "vrrp_startup_delay",
+    "vrrp_strict",
+    "vrrp_version",
 ];
 
 /// What the instances and groups share.
@@ -80,6 +97,16 @@ pub(crate) fn lower(statements: &[Statement], format: Format, notes: &mut Notes)
             (group_names.get(name), lowered, statement.place())
         })
         .collect();
+
+    let has_lvs = instances
+        .iter()
+        .any(|(_, instance, _)| instance.has("lvsSyncInterface"));
+    let lvs = context.globals.last("lvs_sync_daemon");
+    if let Some(lvs) = lvs.filter(|_| !has_lvs) {
+        let message = "`lvs_sync_daemon` names none of the instances: write `lvs_sync_daemon INTERFACE INSTANCE`";
+        notes.error(lvs.place(), message);
+    }
+    context.globals.take(DEFAULTS);
 
     let start = statements
         .first()

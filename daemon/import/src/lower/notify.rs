@@ -1,6 +1,6 @@
 //! Notifications, and the users of programs.
 
-use super::tracker::command;
+use super::program::{command, user, user_of};
 use crate::Format;
 use crate::document::{Object, Value};
 use crate::place::Place;
@@ -86,42 +86,6 @@ fn describe(settings: &Settings<'_>, notify: &mut Object, notes: &mut Notes) {
                        for each advertisement of a lower priority";
         notes.differs(statement.place(), message);
     }
-}
-
-/// Returns the user of `user NAME [GROUP]` or `script_user NAME [GROUP]`.
-pub(super) fn user<'s>(
-    statement: &'s Statement,
-    format: Format,
-    notes: &mut Notes,
-) -> Option<&'s Word> {
-    if statement.arguments.is_empty() {
-        notes.error(
-            statement.place(),
-            format!("`{}` needs the name of a user", statement.keyword.text),
-        );
-    }
-    user_of(&statement.arguments, 0, format, notes)
-}
-
-fn user_of<'s>(
-    words: &'s [Word],
-    at: usize,
-    format: Format,
-    notes: &mut Notes,
-) -> Option<&'s Word> {
-    let user = words.get(at)?;
-    if format == Format::Nix {
-        let message = "the daemon of the NixOS module is no root user and runs all programs as its own user; see \
-                       `mayManage` and `resources`";
-        notes.not_converted(user.place, message);
-        return None;
-    }
-    if let Some(group) = words.get(at + 1)
-        && group.text != user.text
-    {
-        notes.differs(group.place, "programs run with the groups of their user");
-    }
-    Some(user)
 }
 
 /// Place of the first statement about notifications.

@@ -2,10 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{lacking, named, names, notify};
+use super::{lacking, named, names, program};
 use crate::Format;
 use crate::document::{Node, Object, Value};
-use crate::place::Place;
 use crate::read::statement::Statement;
 use crate::read::word::{Word, shell_words};
 use crate::report::Notes;
@@ -153,12 +152,7 @@ impl<'s> Trackers<'s> {
     ) -> Vec<Node> {
         let mut followed = Vec::new();
         for kind in Kind::ALL {
-            for entry in settings
-                .all(kind.keyword())
-                .iter()
-                .flat_map(|block| block.inside())
-            {
-                notes.converted += 1;
+            for entry in settings.entries(kind.keyword(), notes) {
                 if kind == Kind::Interface && own == Some(&entry.keyword.text) {
                     let message = "the interface of the instance is tracked anyway: keepalived ignores it here, and \
                                    so it is left out";
@@ -287,7 +281,7 @@ fn script(
     let mut script = Object::default();
     match settings.last("script") {
         Some(given) => {
-            let words = command(split(&given.rest), given.value_place(), notes);
+            let words = program::command(split(&given.rest), given.value_place(), notes);
             script.set(
                 "command",
                 Value::texts(words, given.value_place()),
@@ -335,7 +329,7 @@ fn script(
     let user = settings
         .last("user")
         .or_else(|| scope.globals.last("script_user"));
-    if let Some(user) = user.and_then(|user| notify::user(user, scope.format, notes)) {
+    if let Some(user) = user.and_then(|user| program::user(user, scope.format, notes)) {
         script.set("user", user.text.as_str(), user.place);
     }
     script
@@ -348,29 +342,6 @@ fn split(text: &str) -> Vec<String> {
         [whole] => shell_words(whole, true),
         _ => words,
     }
-}
-
-/// Returns a command with an absolute path.
-pub(super) fn command(mut words: Vec<String>, place: Place, notes: &mut Notes) -> Vec<String> {
-    let Some(program) = words.first() else {
-        notes.error(
-            place,
-            "the command is empty: write the path of a program and its arguments",
-        );
-        return words;
-    };
-    if program.starts_with(['<', '>', '|', '&', ';']) {
-        let message = "this is no program, and neither keepalived nor vrrpd runs a shell: write \
-                       `/bin/sh -c '...'`; for the port of a service vrrpd has `tcp` trackers";
-        notes.error(place, message);
-    } else if !program.starts_with('/') {
-        let message = format!(
-            "vrrpd runs absolute paths only: /usr/bin/env finds `{program}` in the daemon's PATH"
-        );
-        notes.differs(place, message);
-        words.insert(0, "/usr/bin/env".to_owned());
-    }
-    words
 }
 
 /// Largest number of processes.
