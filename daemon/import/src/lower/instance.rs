@@ -336,13 +336,17 @@ fn lvs(
     instance: &mut Object,
     statement: &Statement,
     settings: &Settings<'_>,
-    context: &Context<'_>,
+    context: &mut Context<'_>,
     notes: &mut Notes,
 ) {
-    if let Some(Word { text, place }) = settings
-        .last("lvs_sync_daemon_interface")
-        .and_then(|given| given.one(notes))
-    {
+    let own = settings.last("lvs_sync_daemon_interface");
+    if let Some(own) = own.filter(|_| context.has_lvs) {
+        let message = "the kernel has one IPVS sync daemon: keepalived ignores this in all instances but the first, \
+                       and so it is left out";
+        return notes.differs(own.place(), message);
+    }
+    if let Some(Word { text, place }) = own.and_then(|given| given.one(notes)) {
+        context.has_lvs = true;
         return instance.set("lvsSyncInterface", text.as_str(), *place);
     }
     let Some(global) = context.globals.last("lvs_sync_daemon") else {
@@ -389,6 +393,7 @@ fn lvs(
         }
     }
     if is_meant {
+        context.has_lvs = true;
         instance.set("lvsSyncInterface", interface.text.as_str(), interface.place);
         instance.set_some("lvs", lvs, global.place());
     }

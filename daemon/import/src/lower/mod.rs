@@ -63,6 +63,8 @@ struct Context<'s> {
     /// Names of the instances.
     instances: Names<'s>,
     format: Format,
+    /// Whether an instance has the IPVS sync daemon.
+    has_lvs: bool,
 }
 
 /// Converts all statements.
@@ -81,6 +83,7 @@ pub(crate) fn lower(statements: &[Statement], format: Format, notes: &mut Notes)
         trackers,
         instances: Names::new(&blocks, notes),
         format,
+        has_lvs: false,
     };
     let instances: Vec<_> = blocks
         .iter()
@@ -98,11 +101,8 @@ pub(crate) fn lower(statements: &[Statement], format: Format, notes: &mut Notes)
         })
         .collect();
 
-    let has_lvs = instances
-        .iter()
-        .any(|(_, instance, _)| instance.has("lvsSyncInterface"));
     let lvs = context.globals.last("lvs_sync_daemon");
-    if let Some(lvs) = lvs.filter(|_| !has_lvs) {
+    if let Some(lvs) = lvs.filter(|_| !context.has_lvs) {
         let message = "`lvs_sync_daemon` names none of the instances: write `lvs_sync_daemon INTERFACE INSTANCE`";
         notes.error(lvs.place(), message);
     }

@@ -24,6 +24,7 @@
           };
         };
         track = [ "httpd_check" ];
+        lvsSyncInterface = "ens33";
         virtualAddresses = [ "192.168.224.100/24" ];
       };
       VI_2 = {
