@@ -5,15 +5,15 @@
 //! 1. `read`: the files as statements with blocks. Definitions, conditions, repetitions and `include`
 //!    are expanded, and each word keeps its place in the file;
 //! 2. `lower`: the statements as a `document`, a configuration of vrrpd whose values know the place that
-//!    they come from. [`settings`] hands out the statements by keyword and reports those that no code has
+//!    they come from. `settings` hands out the statements by keyword and reports those that no code has
 //!    taken;
 //! 3. the check of vrrp-config, whose problems and warnings get the places of their values;
 //! 4. `render`: the document as JSON or as a NixOS module.
 //!
 //! Every step adds to one [`Report`]. A statement is converted, converted with another behaviour, not
-//! converted, or a mistake; none is left out silently. If there is a mistake, there is no result.
+//! converted, or a mistake; no statement is left out silently. If there is a mistake, there is no result.
 //!
-//! The crate reads no file itself: the caller provides [`Files`]. [`limits`] bound the time and the
+//! The crate reads no file itself: the caller provides [`Files`]. `limits` bound the time and the
 //! memory that any input takes.
 
 mod document;
@@ -50,7 +50,7 @@ pub enum Format {
 pub struct Conversion {
     /// The configuration, which vrrp-config accepts; `None` if the report has an error.
     pub output: Option<String>,
-    /// What was converted otherwise or not at all, and mistakes.
+    /// Settings that were converted otherwise or not at all, and mistakes.
     pub report: Report,
 }
 

@@ -108,6 +108,23 @@ fn defaults_without_an_instance_are_known() {
 }
 
 #[test]
+fn global_sync_daemon_belongs_to_the_instance_that_it_names() {
+    let instance = |name, vrid| {
+        format!(
+            "vrrp_instance {name} {{\ninterface eth0\nvirtual_router_id {vrid}\nvirtual_ipaddress {{\n192.0.2.{vrid}\n}}\n}}\n"
+        )
+    };
+    let daemon = "global_defs {\nlvs_sync_daemon eth1 B id 7 maxlen 1500 port 8849 ttl 2 group 224.0.0.82\n}\n";
+    let text = [daemon, &instance("A", 1), &instance("B", 2)].concat();
+    let json: Value = serde_json::from_str(&converted(&text, Format::Json)).unwrap();
+    assert_eq!(json["instances"]["A"]["lvsSyncInterface"], Value::Null);
+    assert_eq!(json["instances"]["B"]["lvsSyncInterface"], "eth1");
+    let lvs =
+        json!({ "syncId": 7, "maxLength": 1500, "port": 8849, "ttl": 2, "group": "224.0.0.82" });
+    assert_eq!(json["instances"]["B"]["lvs"], lvs);
+}
+
+#[test]
 fn secrets_are_in_no_report() {
     let text = "vrrp_instance VI_1 {\n interface eth1\n virtual_router_id 51\n authentication {\n auth_type PASS\n \
                 auth_pass s3cret!!!! s3cret\n }\n auth_hmac {\n key 1 s3cret s3cret\n key 300 s3cret\n }\n \

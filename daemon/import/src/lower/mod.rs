@@ -5,15 +5,18 @@
 //! instance lacks a setting, so that their order in the file does not matter, as in keepalived.
 
 mod address;
+mod authentication;
 mod group;
 mod instance;
 mod lacking;
+mod lvs;
 mod names;
 mod notify;
 mod program;
 mod routing;
 mod timing;
 mod tracker;
+mod transport;
 
 use std::collections::BTreeSet;
 

@@ -1,0 +1,93 @@
+//! Source address, virtual MAC address and unicast peers.
+
+use crate::document::{Node, Object, Value};
+use crate::read::statement::Statement;
+use crate::read::word::Word;
+use crate::report::Notes;
+use crate::settings::{Settings, number};
+
+/// Converts source address, virtual MAC address and unicast peers.
+pub(super) fn lower(instance: &mut Object, settings: &Settings<'_>, notes: &mut Notes) {
+    let source = settings.last_of(&["unicast_src_ip", "mcast_src_ip"]);
+    if let Some(Word { text, place }) = source.and_then(|given| given.one(notes)) {
+        instance.set("source", text.as_str(), *place);
+    }
+    let base = settings.last("vmac_xmit_base");
+    if let Some(vmac) = settings.last("use_vmac") {
+        if let Some(name) = vmac.arguments.first() {
+            let message = "the interface has the name `vrrp4.VRID.INTERFACE` (`vrrp6` for IPv6) and the MAC address \
+                           of RFC 9568 section 7.3";
+            notes.differs(name.place, message);
+        }
+        match base {
+            Some(base) => {
+                let mut sender = Object::default();
+                sender.set("sendFrom", "base", base.place());
+                instance.set("virtualMac", sender, vmac.place());
+            }
+            None => instance.set("virtualMac", true, vmac.place()),
+        }
+    } else if let Some(base) = base {
+        notes.error(base.place(), "`vmac_xmit_base` needs `use_vmac`");
+    }
+    unicast(instance, settings, notes);
+}
+
+fn unicast(instance: &mut Object, settings: &Settings<'_>, notes: &mut Notes) {
+    let ttl = settings
+        .last("unicast_ttl")
+        .and_then(|given| given.number(1..=255, notes));
+    let Some(block) = settings.last("unicast_peer") else {
+        return;
+    };
+    let entries = settings.entries("unicast_peer", notes);
+    let least = entries.iter().map(|peer| least_ttl(peer, notes)).min();
+    let Some(least) = least else {
+        let message = "without peers the instance uses multicast, as keepalived does";
+        return notes.differs(block.place(), message);
+    };
+    let peer = |entry: &&Statement| Node {
+        value: Value::Text(entry.keyword.text.clone()),
+        place: entry.place(),
+    };
+    let mut unicast = Object::default();
+    unicast.set(
+        "peers",
+        entries.iter().map(peer).collect::<Vec<_>>(),
+        block.place(),
+    );
+    if let Some(ttl) = ttl {
+        unicast.set("ttl", ttl.value, ttl.place);
+    }
+    if least < 255 {
+        unicast.set("minTtl", least, block.place());
+    }
+    instance.set("unicast", unicast, block.place());
+}
+
+/// Returns the least TTL that is accepted from a peer. keepalived accepts every TTL by default.
+fn least_ttl(peer: &Statement, notes: &mut Notes) -> i64 {
+    let mut least = 1;
+    let mut words = peer.arguments.iter();
+    while let Some(word) = words.next() {
+        match (word.text.as_str(), words.next()) {
+            ("min_ttl", Some(value)) => {
+                let given = number("min_ttl", value, 0..=255, notes);
+                least = given.map_or(1, |ttl| ttl.value.max(1));
+            }
+            ("max_ttl", Some(value)) if value.text == "255" => {}
+            ("max_ttl", Some(_)) => {
+                notes.not_converted(word.place, "`max_ttl`: vrrpd limits the least TTL only");
+            }
+            (other, _) => {
+                notes.unknown(
+                    word.place,
+                    "option of a peer",
+                    other,
+                    ["min_ttl", "max_ttl"],
+                );
+            }
+        }
+    }
+    least
+}
