@@ -146,6 +146,8 @@ pub(crate) struct Notes {
     omitted: usize,
     pub(crate) converted: usize,
     is_stopped: bool,
+    /// Files and lines that are not displayed.
+    hidden: BTreeSet<(usize, usize)>,
 }
 
 impl Notes {
@@ -187,12 +189,23 @@ impl Notes {
         let meant = (word.len() <= LONGEST)
             .then(|| suggest(word, known))
             .flatten();
-        let short: String = word.chars().take(LONGEST).collect();
+        let is_hidden = self.hidden.contains(&(place.file, place.line));
+        let shown = if is_hidden && meant.is_none() {
+            String::new()
+        } else {
+            let short: String = word.chars().take(LONGEST).collect();
+            format!(" `{short}`")
+        };
         let remedy = meant.map_or_else(
             || "correct it, or remove it from the file".to_owned(),
             |meant| format!("did you mean `{meant}`?"),
         );
-        self.error(place, format!("unknown {what} `{short}`: {remedy}"));
+        self.error(place, format!("unknown {what}{shown}: {remedy}"));
+    }
+
+    /// Has the line of `place` displayed in no entry, because it may contain a secret.
+    pub(crate) fn hide(&mut self, place: Place) {
+        self.hidden.insert((place.file, place.line));
     }
 
     /// Reports that a limit is exceeded. Only the first such entry counts: the reader stops there.
@@ -230,7 +243,8 @@ impl Notes {
                 file: sources.path(place.file).to_owned(),
                 line: place.line,
                 column: place.column,
-                excerpt: marked(sources, place),
+                excerpt: marked(sources, place)
+                    .filter(|_| !self.hidden.contains(&(place.file, place.line))),
             }),
         };
         Report {
@@ -241,13 +255,11 @@ impl Notes {
     }
 }
 
-/// Returns the line of `place` with a marker, unless it may contain a key.
+/// Returns the line of `place` with a marker. A definition may be a secret.
 fn marked(sources: &Sources, place: Place) -> Option<String> {
     let line = sources.line(place);
-    let is_key = line
-        .split_whitespace()
-        .any(|word| word == "key" || word.contains("KEY"));
-    (!is_key)
+    let is_definition = line.trim_start().starts_with('$') && line.contains('=');
+    (!is_definition)
         .then(|| excerpt(place.line, line, place.column, place.width))
         .flatten()
 }

@@ -34,7 +34,7 @@ pub(super) fn lower(
 const PASSWORD: usize = 8;
 
 fn password(authentication: &mut Object, block: &Statement, version: i64, notes: &mut Notes) {
-    let settings = Settings::new(block.inside());
+    let settings = secrets(block, notes);
     let kind = settings
         .last("auth_type")
         .and_then(|given| given.one(notes));
@@ -75,7 +75,7 @@ fn password(authentication: &mut Object, block: &Statement, version: i64, notes:
 }
 
 fn keys(authentication: &mut Object, block: &Statement, notes: &mut Notes) {
-    let settings = Settings::new(block.inside());
+    let settings = secrets(block, notes);
     let mut keys = Object::default();
     for statement in settings.all("key") {
         let [id, secret] = &*statement.arguments else {
@@ -117,4 +117,12 @@ fn keys(authentication: &mut Object, block: &Statement, notes: &mut Notes) {
     }
     settings.finish("auth_hmac", lacking::NONE, notes);
     authentication.set("hmac", hmac, block.place());
+}
+
+/// Returns the settings of a block with secrets. Its lines are in no report.
+fn secrets<'s>(block: &'s Statement, notes: &mut Notes) -> Settings<'s> {
+    for word in block.inside().iter().flat_map(Statement::words) {
+        notes.hide(word.place);
+    }
+    Settings::new(block.inside())
 }
