@@ -1,4 +1,4 @@
-//! The result: a configuration of vrrpd whose values know where they come from.
+//! The result: a configuration of vrrpd whose values know their places.
 
 use std::collections::BTreeMap;
 

@@ -239,7 +239,7 @@ impl Notes {
         let entry = |(place, kind, message): (Option<Place>, Kind, String)| Entry {
             kind,
             message,
-            position: place.map(|place| Position {
+            position: place.filter(|place| place.line > 0).map(|place| Position {
                 file: sources.path(place.file).to_owned(),
                 line: place.line,
                 column: place.column,

@@ -16,7 +16,7 @@ pub(super) fn addresses(settings: &Settings<'_>, notes: &mut Notes) -> Vec<Node>
     for statement in settings.entries("virtual_ipaddress", notes) {
         if family(&statement.keyword.text).is_some_and(|v6| v6 != is_ipv6) {
             let message = "keepalived ignores an address of another family than the first one: write it into \
-                           `virtual_ipaddress_excluded`, or into an instance of its own";
+                           `virtual_ipaddress_excluded`, or into another instance";
             notes.error(statement.place(), message);
             continue;
         }

@@ -381,8 +381,7 @@ const LISTS: &str = "lists of addresses are compared, and need only one address 
 const OWNER: &str = "an owner that receives another owner logs it and compares the addresses";
 const PRIORITY: &str = "`vrrpd status` and the log show changes of the priority";
 const VMAC: &str = "`vrrp4.VRID.INTERFACE` has the MAC address of RFC 9568 section 7.3, and cleanup knows the name";
-const TIMER: &str =
-    "vrrpd judges a late wake-up by itself: a master that was stopped listens first";
+const TIMER: &str = "a late wake-up needs no setting: a master that was stopped listens first";
 
 /// Keywords of a `vrrp_instance`.
 pub(super) const INSTANCE: Table = &[

@@ -59,7 +59,7 @@ const DEFAULTS: &[&str] = &[
     "vrrp_version",
 ];
 
-/// What the instances and groups share.
+/// State that the instances and groups share.
 struct Context<'s> {
     globals: Settings<'s>,
     trackers: Trackers<'s>,

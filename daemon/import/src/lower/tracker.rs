@@ -55,7 +55,7 @@ pub(super) struct Trackers<'s> {
     document: Object,
 }
 
-/// What the definitions of trackers depend on.
+/// Settings that the definitions of trackers depend on.
 struct Scope<'a, 's> {
     globals: &'a Settings<'s>,
     format: Format,

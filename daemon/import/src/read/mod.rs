@@ -170,7 +170,7 @@ impl Reader<'_> {
             self.notes.stop(line.place(), message.to_owned());
         }
         let mut following = Vec::new();
-        // What follows a brace is read like a line of its own.
+        // The text after a brace is read like a separate line.
         while !line.is_empty() && self.spend(1, line.len(), line.place()) {
             if line.starts_with("@") && !self.applies(&mut line) {
                 break;

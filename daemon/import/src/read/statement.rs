@@ -53,7 +53,7 @@ pub(crate) enum Token {
 }
 
 /// Takes the tokens from the beginning of a line: a statement, and a brace if one follows or begins the
-/// line. What is left of the line is read like a line of its own.
+/// line. The rest of the line is read like a separate line.
 pub(crate) fn take_tokens(line: &mut Line) -> impl Iterator<Item = Token> + use<> {
     let mut is_quoted = false;
     let brace = line.0.iter().position(|glyph| {
@@ -101,7 +101,7 @@ pub(crate) fn parse(tokens: Vec<Token>, notes: &mut Notes) -> Vec<Statement> {
             Token::Open(place) if !may_open => {
                 notes.stop(
                     place,
-                    "no keyword before `{`: write the one whose block this is".to_owned(),
+                    "no keyword before `{`: write the keyword of this block".to_owned(),
                 );
                 return Vec::new();
             }
