@@ -27,7 +27,14 @@ with subtest("the IPVS sync daemon has the role of the instance, as in the cours
 
 with subtest("a stopped httpd is started again on the master, without a change of master"):
     before = transitions(backup)
-    master.succeed("systemctl stop httpd.service")
+    invocation = "systemctl show --property InvocationID --value httpd.service"
+    stopped = master.succeed(invocation).strip()
+    # It fails if the check starts httpd again before the stop has ended: its job is cancelled.
+    master.execute("systemctl stop httpd.service")
+    master.wait_until_succeeds(
+        f'test "$({invocation})" != {stopped} && systemctl is-active httpd.service',
+        timeout=seconds(60),
+    )
     client.wait_until_succeeds(
         f"curl --silent --fail --max-time 1 http://{VIP}/", timeout=seconds(60)
     )

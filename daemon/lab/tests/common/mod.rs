@@ -321,6 +321,12 @@ pub(crate) fn setting(host: &Host, variable: &str) -> Result<String> {
         .map_err(|error| Error::new(format!("reading {path} on {}", host.name()), error))
 }
 
+/// Waits until a command succeeds.
+pub(crate) fn wait_until(host: &Host, is_so: &str) -> Result<()> {
+    let script = format!("for i in $(seq 200); do {is_so} && exit; sleep 0.1; done; exit 1");
+    host.shell(&script).map(drop)
+}
+
 /// Skew_Time of a priority in version 3.
 pub(crate) fn skew(priority: u8, interval: Duration) -> Duration {
     interval * (256 - u32::from(priority)) / 256

@@ -11,7 +11,8 @@ use vrrp_proto::State::{Backup, Fault, Master};
 use vrrp_proto::wire::PROTOCOL;
 
 use crate::common::{
-    INTERVAL, LATE, Lan, SOON, VIP, assert_rhythm, instance, only, set, setting, vip, with,
+    INTERVAL, LATE, Lan, SOON, VIP, assert_rhythm, instance, only, set, setting, vip, wait_until,
+    with,
 };
 use crate::pair::{HIGH, LOW, Pair};
 
@@ -92,7 +93,7 @@ pub(crate) fn backup_deletes_address_added_by_hand() -> Outcome {
 
 /// The virtual addresses were first in their networks, so the kernel makes the host's own addresses
 /// secondary ones. Without `promote_secondaries`, the kernel's default, it deletes those together with the
-/// primary ones.
+/// primary ones. A running daemon moves its addresses behind them, with that setting on for a moment.
 pub(crate) fn own_addresses_outlive_virtual_ones_that_came_first() -> Outcome {
     let lan = Lan::new()?;
     let elsewhere = json!({ "address": "198.51.100.100/24", "device": "wan" });
@@ -111,17 +112,23 @@ pub(crate) fn own_addresses_outlive_virtual_ones_that_came_first() -> Outcome {
         let daemon = Vrrpd::start(host, &config)?;
         daemon.wait_for_state("VI_1", Master, SOON)?;
         a.address_event("198.51.100.100".parse()?, true, Moment::default())?;
-        host.add_address("ens33", "203.0.113.50".parse()?, 24)?;
-        host.shell("ip address add 198.51.100.7/24 dev wan label wan:own broadcast + valid_lft 1000 preferred_lft 500")?;
         if is_killed {
             daemon.process().kill(Signal::SIGKILL)?;
             daemon.process().wait(SOON)?;
+        }
+        host.add_address("ens33", "203.0.113.50".parse()?, 24)?;
+        host.shell("ip address add 198.51.100.7/24 dev wan label wan:own broadcast + valid_lft 1000 preferred_lft 500")?;
+        if is_killed {
             assert_eq!(
                 clean_up(host)?,
                 "removed 203.0.113.100/24 from ens33\nremoved 198.51.100.100/24 from wan\n\
                  restored accept_local of ens33\n"
             );
         } else {
+            let is_behind =
+                |name, address| format!("ip address show dev {name} secondary | grep -q {address}");
+            wait_until(host, &is_behind("ens33", "203.0.113.100/24"))?;
+            wait_until(host, &is_behind("wan", "198.51.100.100/24"))?;
             assert!(daemon.stop()?.success());
         }
         let show = host.shell("ip -o -4 address show scope global")?;

@@ -11,7 +11,7 @@ use vrrp_lab::harness::Outcome;
 use vrrp_lab::{Host, Moment, Result, Segment, Signal};
 use vrrp_proto::State::{Backup, Fault, Master};
 
-use crate::common::{SOON, Station, VIP, instance, only, with};
+use crate::common::{SOON, Station, VIP, instance, only, wait_until, with};
 use crate::pair::{HIGH, LOW, Pair};
 
 /// Time to wait for an answer where none is expected.
@@ -184,12 +184,6 @@ fn wait_for_table(host: &Host, there: bool) -> Result<()> {
             "! nft list table inet vrrpd 2>/dev/null"
         },
     )
-}
-
-/// Waits until a command succeeds.
-fn wait_until(host: &Host, is_so: &str) -> Result<()> {
-    let script = format!("for i in $(seq 200); do {is_so} && exit; sleep 0.1; done; exit 1");
-    host.shell(&script).map(drop)
 }
 
 fn ruleset(host: &Host) -> Result<String> {
