@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use vrrp_lab::{Capture, Error, Filter, Frame, Host, Result, Segment};
 
-use super::subject::{Begin, Daemon, Kind, Task};
+use super::subject::{Begin, Daemon, Kind, Task, WEIGHT_FILE};
 
 /// Interval at which the captures are read.
 const PACE: Duration = Duration::from_millis(20);
@@ -122,6 +122,11 @@ impl Fixture {
             }
         }
         Ok(())
+    }
+
+    /// Changes the number that is added to the priority of a host's instances.
+    pub(crate) fn weigh(&self, host: usize, number: &str) -> Result<()> {
+        self.hosts[host].write(WEIGHT_FILE, number, 0o644)
     }
 
     /// Index of the host that sent the last advertisement since `mark`.

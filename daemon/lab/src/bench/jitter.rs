@@ -20,11 +20,7 @@ pub(crate) struct Jitter {
 
 /// Measures a single master of one router for `span`.
 pub(crate) fn measure(kind: Kind, interval: Duration, span: Duration) -> Result<Jitter> {
-    let task = Task {
-        instances: 1,
-        addresses: 1,
-        interval,
-    };
+    let task = Task::single(interval);
     let fixture = Fixture::with_master(kind, task)?;
     // The announcements of the new master are complete.
     sleep(Duration::from_millis(300).max(interval));

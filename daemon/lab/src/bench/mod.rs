@@ -3,12 +3,13 @@
 //!
 //! - `takeover`: delay of a backup's takeover after the master failed, beyond the limit of the
 //!   protocol.
+//! - `priority`: time from a lowered priority of the master to the first advertisement of the next one.
 //! - `jitter`: deviation of a master's advertisements from the interval.
 //! - `cost`: CPU time and memory of a pair in normal operation.
 //! - `many`: duration of the takeover of many addresses at once.
 //! - `trackers`: CPU time of a daemon with a hundred trackers at an interval of one second.
 //!
-//! The first two run also with all cores busy. Each section runs daemons in its own `fixture`;
+//! `takeover` and `jitter` run also with all cores busy. Each section runs daemons in its own `fixture`;
 //! `subject` configures, starts and kills each kind of daemon, `proc` reads /proc, `stats` and
 //! `report` compute the figures and compare them with the project's requirements.
 
@@ -78,6 +79,7 @@ pub(crate) struct Options {
 enum Section {
     Takeover,
     TakeoverBusy,
+    Priority,
     Jitter,
     JitterBusy,
     Cost,
@@ -140,6 +142,7 @@ impl<'o> Bench<'o> {
                 Err(error) => return self.miss("busy cores", &error),
             },
             Section::Takeover
+            | Section::Priority
             | Section::Jitter
             | Section::Cost
             | Section::Many
@@ -152,6 +155,7 @@ impl<'o> Bench<'o> {
         };
         match section {
             Section::Takeover | Section::TakeoverBusy => self.takeovers(how),
+            Section::Priority => self.priorities(),
             Section::Jitter | Section::JitterBusy => self.jitters(how),
             Section::Cost => self.costs(),
             Section::Many => self.many(),
@@ -169,12 +173,9 @@ impl<'o> Bench<'o> {
         for millis in self.options.intervals.clone() {
             let lanes = if millis >= 1000 { LANES } else { 1 };
             self.progress(&format!("takeovers at {millis} ms{how}"));
-            let task = Task {
-                instances: 1,
-                addresses: 1,
-                interval: Duration::from_millis(millis.into()),
-            };
-            let found = match takeover::measure(&self.kinds, task, deaths, lanes) {
+            let task = Task::single(Duration::from_millis(millis.into()));
+            let found = match takeover::measure(&self.kinds, task, deaths, lanes, takeover::series)
+            {
                 Ok(found) => found,
                 Err(error) => {
                     self.miss(&format!("takeovers at {millis} ms{how}"), &error);
@@ -192,6 +193,30 @@ impl<'o> Bench<'o> {
             ] {
                 let what = format!("{what}, {millis} ms");
                 self.add(&section, what, "us", figures, Demand::AtMostAndPeer(LATEST));
+            }
+        }
+    }
+
+    fn priorities(&mut self) {
+        let count = match self.options.quick {
+            true => self.options.deaths.min(5),
+            false => self.options.deaths,
+        };
+        for millis in self.options.intervals.clone() {
+            let lanes = if millis >= 1000 { LANES } else { 1 };
+            let what = format!("new master, {millis} ms");
+            self.progress(&format!("lowered priorities at {millis} ms"));
+            let task = Task {
+                is_weighted: true,
+                ..Task::single(Duration::from_millis(millis.into()))
+            };
+            match takeover::measure(&self.kinds, task, count, lanes, takeover::lowered) {
+                Ok(found) => {
+                    let figures = summaries(&found, Vec::clone);
+                    let section = "From a priority lowered by 50 to the first advertisement";
+                    self.add(section, what, "us", figures, Demand::Peer);
+                }
+                Err(error) => self.miss(&what, &error),
             }
         }
     }
@@ -253,6 +278,7 @@ impl<'o> Bench<'o> {
                 instances,
                 addresses: 1,
                 interval: Duration::from_millis(millis),
+                is_weighted: false,
             };
             let mut found: BTreeMap<Kind, Vec<Cost>> = BTreeMap::new();
             // Alternating order: other load on the machine affects both daemons.
@@ -332,6 +358,7 @@ impl<'o> Bench<'o> {
                 instances,
                 addresses,
                 interval: Duration::from_secs(1),
+                is_weighted: false,
             };
             let mut found: BTreeMap<Kind, Vec<Death>> = BTreeMap::new();
             for kind in self.kinds.clone() {

@@ -22,6 +22,8 @@ pub(crate) const PER_INTERFACE: u8 = 250;
 /// Priority of all routers on both hosts: none preempts, so the roles change with each killed
 /// master.
 const PRIORITY: u32 = 100;
+/// File with a number that is added to the priority of a [weighted](Task::is_weighted) task.
+pub(crate) const WEIGHT_FILE: &str = "/run/weight";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
@@ -45,9 +47,21 @@ pub(crate) struct Task {
     /// Virtual addresses per instance. More than one requires a single instance.
     pub(crate) addresses: u8,
     pub(crate) interval: Duration,
+    /// Whether the number in [`WEIGHT_FILE`] is added to the priority.
+    pub(crate) is_weighted: bool,
 }
 
 impl Task {
+    /// One instance with one address.
+    pub(crate) const fn single(interval: Duration) -> Self {
+        Self {
+            instances: 1,
+            addresses: 1,
+            interval,
+            is_weighted: false,
+        }
+    }
+
     /// Master down interval: three intervals and the skew time.
     pub(crate) fn master_down(self) -> Duration {
         // The daemon's formula (RFC 9568 section 6.1).
@@ -93,6 +107,9 @@ pub(crate) struct Daemon {
 impl Daemon {
     /// Starts the daemon with its task and waits until it has read its configuration.
     pub(crate) fn start(kind: Kind, host: &Host, task: Task, begin: Begin) -> Result<Self> {
+        if task.is_weighted {
+            host.write(WEIGHT_FILE, "0\n", 0o644)?;
+        }
         let config = match kind {
             Kind::Vrrpd => vrrpd_config(task, begin),
             Kind::Keepalived => keepalived_config(task, begin),
@@ -185,6 +202,13 @@ fn vrrpd_config(task: Task, begin: Begin) -> String {
         Begin::Master => "master",
         Begin::Backup => "backup",
     };
+    let (trackers, tracks) = if task.is_weighted {
+        let file = serde_json::json!({ "weight": { "file": { "path": WEIGHT_FILE } } });
+        let track = serde_json::json!([{ "tracker": "weight", "weight": 1 }]);
+        (file, track)
+    } else {
+        (serde_json::json!({}), serde_json::json!([]))
+    };
     let mut instances = serde_json::Map::new();
     for (interface, vrid) in task.routers() {
         let addresses: Vec<_> = task
@@ -198,10 +222,11 @@ fn vrrpd_config(task: Task, begin: Begin) -> String {
             "priority": PRIORITY,
             "advertInterval": format!("{}ms", task.interval.as_millis()),
             "virtualAddresses": addresses,
+            "track": tracks,
         });
         instances.insert(format!("VI_{interface}_{vrid}"), instance);
     }
-    serde_json::json!({ "instances": instances }).to_string()
+    serde_json::json!({ "trackers": trackers, "instances": instances }).to_string()
 }
 
 fn keepalived_config(task: Task, begin: Begin) -> String {
@@ -211,6 +236,14 @@ fn keepalived_config(task: Task, begin: Begin) -> String {
     };
     let interval = task.interval.as_secs_f64();
     let mut text = String::from("global_defs {\n  router_id bench\n  vrrp_version 3\n}\n");
+    let mut track = "";
+    if task.is_weighted {
+        let _ = write!(
+            text,
+            "vrrp_track_file weight {{\n  file \"{WEIGHT_FILE}\"\n  weight 1\n}}\n"
+        );
+        track = "  track_file {\n    weight weight 1\n  }\n";
+    }
     for (interface, vrid) in task.routers() {
         let addresses: String = task
             .addresses((interface, vrid))
@@ -221,7 +254,7 @@ fn keepalived_config(task: Task, begin: Begin) -> String {
             text,
             "vrrp_instance VI_{interface}_{vrid} {{\n  state {state}\n  interface eth{interface}\n  \
              virtual_router_id {vrid}\n  priority {PRIORITY}\n  advert_int {interval}\n  \
-             virtual_ipaddress {{\n{addresses}  }}\n}}\n"
+             virtual_ipaddress {{\n{addresses}  }}\n{track}}}\n"
         );
     }
     text

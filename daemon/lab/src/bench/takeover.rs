@@ -5,11 +5,14 @@
 //! survivor's first advertisement and of its first gratuitous ARP after the deadline. Then the
 //! addresses on the other host are deleted, its daemon starts as backup, and at the next kill the
 //! roles are exchanged.
+//!
+//! A master whose priority a tracked file lowers is not killed: measured is the time from the change of the
+//! file to the first advertisement of the other host. Then the file is restored, and the roles are exchanged.
 
 use std::collections::BTreeMap;
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use vrrp_lab::{Error, Result};
 
@@ -46,24 +49,25 @@ impl Death {
     }
 }
 
-/// Measures `deaths` killed masters of each kind, in `lanes` parallel fixtures per kind.
+/// Measures `count` take-overs of each kind by `series`, in `lanes` parallel fixtures per kind.
 ///
 /// With one lane the kinds alternate, a few takeovers each. With more they run in parallel, which
 /// suits intervals at which two daemons are seldom awake at the same time.
-pub(crate) fn measure(
+pub(crate) fn measure<T: Send>(
     kinds: &[Kind],
     task: Task,
-    deaths: usize,
+    count: usize,
     lanes: usize,
-) -> Result<BTreeMap<Kind, Vec<Death>>> {
-    let mut all: BTreeMap<Kind, Vec<Death>> = BTreeMap::new();
+    series: fn(Kind, Task, usize) -> Result<Vec<T>>,
+) -> Result<BTreeMap<Kind, Vec<T>>> {
+    let mut all: BTreeMap<Kind, Vec<T>> = BTreeMap::new();
     if lanes > 1 {
         let (sender, results) = mpsc::channel();
         thread::scope(|scope| {
             for lane in 0..lanes {
                 for kind in kinds.iter().copied() {
                     let sender = sender.clone();
-                    let share = deaths / lanes + usize::from(lane < deaths % lanes);
+                    let share = count / lanes + usize::from(lane < count % lanes);
                     scope.spawn(move || {
                         // The receiver outlives the scope, so the send cannot fail.
                         let _ = sender.send((kind, series(kind, task, share)));
@@ -78,9 +82,9 @@ pub(crate) fn measure(
         return Ok(all);
     }
     // Few rounds: each one starts a pair and waits for its master.
-    let rounds = (deaths / 5).clamp(1, 4);
+    let rounds = (count / 5).clamp(1, 4);
     for round in 0..rounds {
-        let share = deaths / rounds + usize::from(round < deaths % rounds);
+        let share = count / rounds + usize::from(round < count % rounds);
         for kind in kinds.iter().copied() {
             all.entry(kind)
                 .or_default()
@@ -111,6 +115,38 @@ pub(crate) fn series(kind: Kind, task: Task, deaths: usize) -> Result<Vec<Death>
                 ));
             }
         }
+    }
+    Ok(found)
+}
+
+/// Lowers the priority of the master `count` times in one fixture. Returns the times to the first
+/// advertisement of the other host, in microseconds.
+pub(crate) fn lowered(kind: Kind, task: Task, count: usize) -> Result<Vec<f64>> {
+    if count == 0 {
+        return Ok(Vec::new());
+    }
+    let fixture = Fixture::with_pair(kind, task)?;
+    let mut found = Vec::new();
+    let mut mark = fixture.mark();
+    for _ in 0..count {
+        fixture.settle();
+        let master = fixture.master(&mark);
+        let master = master.ok_or_else(|| Error::new("looking for the master", "no host is"))?;
+        mark = fixture.mark();
+        let changed = SystemTime::now().duration_since(UNIX_EPOCH);
+        let changed = changed.map_err(|error| Error::new("reading the clock", error))?;
+        fixture.weigh(master, "-50")?;
+        let is_survivors = |sighting: &&Sighting| {
+            sighting.from != master && sighting.what == What::Advert && sighting.at > changed
+        };
+        let sightings = fixture.wait("the other host to take over", &mark, |sightings| {
+            sightings.iter().any(|sighting| is_survivors(&sighting))
+        })?;
+        let first = sightings.iter().find(is_survivors);
+        found.extend(first.map(|first| micros_between(changed, first.at)));
+        fixture.settle();
+        fixture.weigh(master, "0")?;
+        mark = fixture.mark();
     }
     Ok(found)
 }
