@@ -36,8 +36,8 @@ impl SecondLook {
 
     /// Schedules a resynchronisation at `at` that reads the kernel: events were lost, or cannot be received.
     pub(crate) fn read_at(&mut self, at: Instant) {
-        self.at = Some(self.at.map_or(at, |earlier| earlier.min(at)));
         self.is_blind = true;
+        self.schedule(at);
     }
 
     /// Schedules the next resynchronisation after a rejected request.
@@ -47,14 +47,19 @@ impl SecondLook {
         if !self.last.is_some_and(continues) {
             self.reading = None;
         }
-        self.at.get_or_insert(now + SECOND_LOOK);
+        self.schedule(now + SECOND_LOOK);
     }
 
     /// Schedules the next reading after one that was interrupted.
     pub(crate) fn complete(&mut self, now: Instant) {
         self.is_incomplete = true;
         let (earliest, _) = *self.reading.get_or_insert((now + SECOND_LOOK, SECOND_LOOK));
-        self.at = Some(self.at.map_or(earliest, |at| at.min(earliest)));
+        self.schedule(earliest);
+    }
+
+    /// Schedules a resynchronisation at `at`, unless an earlier one is.
+    fn schedule(&mut self, at: Instant) {
+        self.at = Some(self.at.map_or(at, |earlier| earlier.min(at)));
     }
 
     /// Takes the resynchronisation that is due at `now`. Returns whether it has to read the kernel.
@@ -119,6 +124,20 @@ mod tests {
             }
         }
         assert_eq!(readings, [0, 1, 3, 7, 15].map(at));
+    }
+
+    #[test]
+    fn rejection_does_not_wait_for_the_end_of_a_long_pause() {
+        let mut looks = SecondLook::default();
+        let at = |second| Instant::ZERO + Duration::from_secs(second);
+        looks.read_at(at(0));
+        while let Some(now) = looks.due().filter(|now| *now < at(60)) {
+            looks.take(now);
+            looks.complete(now);
+        }
+        assert_eq!(looks.due(), Some(at(63)));
+        looks.repeat(at(40));
+        assert_eq!(looks.due(), Some(at(41)));
     }
 
     #[test]
