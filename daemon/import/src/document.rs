@@ -104,34 +104,24 @@ impl Value {
 /// Places of all values by their paths.
 pub(crate) fn places(object: &Object) -> BTreeMap<String, Place> {
     let mut places = BTreeMap::new();
-    let mut open: Vec<(Path, &Node)> = Vec::new();
-    let children = |path: &Path, object: &'_ Object| -> Vec<Path> {
-        object.0.iter().map(|(key, _)| path.key(key)).collect()
-    };
-    let root = Path::default();
-    open.extend(
-        children(&root, object)
-            .into_iter()
-            .zip(object.0.iter().map(|(_, node)| node)),
-    );
+    let mut open = members(&Path::default(), object);
     while let Some((path, node)) = open.pop() {
         match &node.value {
             Value::List(list) => {
-                open.extend(
-                    list.iter()
-                        .enumerate()
-                        .map(|(index, node)| (path.index(index), node)),
-                );
+                let items = list.iter().enumerate();
+                open.extend(items.map(|(index, node)| (path.index(index), node)));
             }
-            Value::Object(object) => {
-                let nodes = object.0.iter().map(|(_, node)| node);
-                open.extend(children(&path, object).into_iter().zip(nodes));
-            }
+            Value::Object(object) => open.extend(members(&path, object)),
             Value::Bool(_) | Value::Number(_) | Value::Text(_) => {}
         }
         places.insert(path.to_string(), node.place);
     }
     places
+}
+
+fn members<'o>(path: &Path, object: &'o Object) -> Vec<(Path, &'o Node)> {
+    let members = object.0.iter();
+    members.map(|(key, node)| (path.key(key), node)).collect()
 }
 
 /// Returns the place of the value at `path`, or of the nearest value that contains it.

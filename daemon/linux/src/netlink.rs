@@ -219,30 +219,20 @@ fn sequence(address: IpAddr) -> u32 {
 
 /// Appends the request that dumps all links, without their statistics.
 pub(crate) fn push_link_dump(sequence: u32, buffer: &mut Vec<u8>) {
-    let mut body = LinkMessage::default();
-    let mask = vec![LinkExtentMask::SkipStats];
-    body.attributes.push(LinkAttribute::ExtMask(mask));
-    push(
-        RouteNetlinkMessage::GetLink(body),
-        NLM_F_DUMP,
-        sequence,
-        buffer,
-    );
+    push_link(0, NLM_F_DUMP, sequence, buffer);
 }
 
-/// Appends the request for the attributes of one link.
+/// Appends the request for the attributes of one link. The acknowledgement ends the answer.
 pub(crate) fn push_link_request(interface: InterfaceIndex, sequence: u32, buffer: &mut Vec<u8>) {
+    push_link(interface.0, NLM_F_ACK, sequence, buffer);
+}
+
+fn push_link(index: u32, flags: u16, sequence: u32, buffer: &mut Vec<u8>) {
     let mut body = LinkMessage::default();
-    body.header.index = interface.0;
+    body.header.index = index;
     let mask = vec![LinkExtentMask::SkipStats];
     body.attributes.push(LinkAttribute::ExtMask(mask));
-    // The acknowledgement ends the answer.
-    push(
-        RouteNetlinkMessage::GetLink(body),
-        NLM_F_ACK,
-        sequence,
-        buffer,
-    );
+    push(RouteNetlinkMessage::GetLink(body), flags, sequence, buffer);
 }
 
 /// Appends the request that dumps the addresses of both families on all interfaces, or on one (since Linux

@@ -366,6 +366,7 @@ impl Node {
         if reads {
             self.look_or_complain(now, host);
         }
+        self.rejections.forget_unwanted(&self.engine);
         // Sockets that could not be opened.
         self.may_listen_elsewhere = true;
         self.handle(now, Input::Overrun, host);
@@ -902,7 +903,6 @@ impl Node {
         for input in self.mirror.replace(dump) {
             self.handle(now, input, host);
         }
-        self.rejections.forget_unwanted(&self.engine);
         self.may_listen_elsewhere = true;
     }
 

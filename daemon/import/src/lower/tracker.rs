@@ -30,6 +30,16 @@ impl Kind {
         }
     }
 
+    /// Key of the kind in a tracker of vrrpd.
+    const fn key(self) -> &'static str {
+        match self {
+            Self::File => "file",
+            Self::Interface => "interface",
+            Self::Process => "process",
+            Self::Script => "script",
+        }
+    }
+
     /// Order in which an instance lists them.
     pub(super) const ALL: [Self; 4] = [Self::Script, Self::Interface, Self::Process, Self::File];
 
@@ -76,28 +86,14 @@ impl<'s> Trackers<'s> {
             let weight = weight(&settings, 0, notes);
             let script = script(statement, &settings, &scope, notes);
             settings.finish("vrrp_script", lacking::SCRIPT, notes);
-            trackers.add(
-                Kind::Script,
-                name,
-                weight,
-                wrap("script", script, statement),
-                statement,
-                notes,
-            );
+            trackers.add(Kind::Script, name, weight, script, statement, notes);
         }
         for (name, statement) in named(top.all("vrrp_track_process"), notes) {
             let settings = Settings::new(statement.inside());
             let weight = weight(&settings, 0, notes);
             let process = process(statement, &settings, notes);
             settings.finish("vrrp_track_process", lacking::NONE, notes);
-            trackers.add(
-                Kind::Process,
-                name,
-                weight,
-                wrap("process", process, statement),
-                statement,
-                notes,
-            );
+            trackers.add(Kind::Process, name, weight, process, statement, notes);
         }
         let files: Vec<_> = [top.all("vrrp_track_file"), top.all("track_file")].concat();
         for (name, statement) in named(&files, notes) {
@@ -105,14 +101,7 @@ impl<'s> Trackers<'s> {
             let weight = weight(&settings, 1, notes);
             let file = file(statement, &settings, notes);
             settings.finish("track_file", lacking::FILE, notes);
-            trackers.add(
-                Kind::File,
-                name,
-                weight,
-                wrap("file", file, statement),
-                statement,
-                notes,
-            );
+            trackers.add(Kind::File, name, weight, file, statement, notes);
         }
         trackers
     }
@@ -122,7 +111,7 @@ impl<'s> Trackers<'s> {
         kind: Kind,
         given: &'s str,
         (weight, is_reversed): (i64, bool),
-        definition: Object,
+        settings: Object,
         statement: &Statement,
         notes: &mut Notes,
     ) {
@@ -131,6 +120,8 @@ impl<'s> Trackers<'s> {
             let message = format!("the tracker becomes `{name}`: {}", names::RULE);
             notes.differs(statement.value_place(), message);
         }
+        let mut definition = Object::default();
+        definition.set(kind.key(), settings, statement.place());
         self.document.set(&name, definition, statement.place());
         self.by_name.insert(
             (kind, given),
@@ -223,26 +214,13 @@ impl<'s> Trackers<'s> {
     fn add_interface(&mut self, given: &'s str, entry: &Statement, notes: &mut Notes) {
         let mut interface = Object::default();
         interface.set("name", given, entry.place());
-        self.add(
-            Kind::Interface,
-            given,
-            (0, false),
-            wrap("interface", interface, entry),
-            entry,
-            notes,
-        );
+        self.add(Kind::Interface, given, (0, false), interface, entry, notes);
     }
 
     /// Returns all trackers by name.
     pub(super) fn finish(self) -> Object {
         self.document
     }
-}
-
-fn wrap(kind: &str, definition: Object, statement: &Statement) -> Object {
-    let mut object = Object::default();
-    object.set(kind, definition, statement.place());
-    object
 }
 
 /// Reads `weight NUMBER [reverse]`.
