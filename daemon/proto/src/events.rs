@@ -276,7 +276,8 @@ pub struct Solicitation {
 }
 
 /// Event that is due at [`Engine::poll_timeout`](crate::Engine::poll_timeout).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Due {
     /// Next advertisement of a master.
     Advertisement,

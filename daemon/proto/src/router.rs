@@ -39,7 +39,7 @@ use core::fmt;
 use core::net::IpAddr;
 use core::time::Duration;
 
-use self::backup::Backup;
+use self::backup::{Backup, Heard};
 use self::hold_down::{BURST, HoldDown};
 use self::master::Master;
 pub(crate) use self::member::Sighting;
@@ -578,8 +578,8 @@ impl Router {
         &self.settings
     }
 
-    /// On a backup: the master and its priority.
-    pub(crate) fn heard(&self) -> Option<(IpAddr, u8)> {
+    /// On a backup: the master.
+    pub(crate) fn heard(&self) -> Option<Heard> {
         match &self.phase {
             Phase::Backup(backup) => backup.heard(&self.settings),
             Phase::Init | Phase::Master(_) | Phase::Fault(_) => None,
@@ -695,7 +695,7 @@ impl Router {
 
 impl Settings {
     /// Whether the router takes over from a master of lower priority.
-    fn preempts(&self) -> bool {
+    pub(crate) const fn preempts(&self) -> bool {
         // RFC 9568 6.1 MUST: the owner preempts whatever Preempt_Mode says
         !self.unsent && (self.preempt || self.priority.is_owner())
     }

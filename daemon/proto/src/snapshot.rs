@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::events::LvsRole;
+use crate::events::{Due, LvsRole};
 use crate::notify::Event;
 use crate::params::HmacMode;
 use crate::types::{Family, InterfaceAddress, Priority, State, Version, Vrid};
@@ -90,6 +90,13 @@ pub struct RouterStatus {
     /// router then neither sends nor receives advertisements.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub without_link: Option<Arc<str>>,
+    /// On a backup: reason why it does not take over although no master of its priority or a higher one
+    /// is heard.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold_off: Option<HoldOffStatus>,
+    /// The next deadline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<NextStatus>,
     /// Number of transitions in the last minute, if there are ten or more; [`HISTORY`] stands for any
     /// greater number too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -103,6 +110,9 @@ pub struct RouterStatus {
     pub address_conflict: Option<ConflictStatus>,
     /// Priority, and the trackers that change it.
     pub priority: PriorityStatus,
+    /// Whether the router takes over from a master of lower priority.
+    #[serde(default)]
+    pub preempt: bool,
     /// Advertisement interval, in seconds.
     pub advert_interval: f64,
     /// Source address of advertisements: the IPv4 one, if the router has addresses of both
@@ -150,6 +160,44 @@ pub struct RouterStatus {
     pub counters: Counters,
     /// Last transitions, oldest first.
     pub history: Vec<TransitionStatus>,
+}
+
+/// Reason why a backup does not take over, or not yet.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HoldOffStatus {
+    /// The reason.
+    pub reason: HoldOffReason,
+    /// Remaining seconds, if the reason ends by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ends_in: Option<f64>,
+}
+
+/// Kind of a hold-off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum HoldOffReason {
+    /// The startup delay (`startupDelay`).
+    StartupDelay,
+    /// The hold-down after several take-overs in quick succession.
+    Flapping,
+    /// The preempt delay (`preemptDelay`) for a master of lower priority.
+    PreemptDelay,
+    /// `preempt` is false, and the master has a lower priority.
+    NoPreemption,
+    /// No advertisement left this host when the router was master last.
+    Unsent,
+}
+
+/// Next deadline of a router.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NextStatus {
+    /// Event that is due then.
+    pub due: Due,
+    /// Remaining seconds; 0 for a deadline that has passed.
+    #[serde(rename = "in")]
+    pub left: f64,
 }
 
 /// Advertisements that arrive at the interface and are dropped by this host before its sockets.
@@ -229,13 +277,16 @@ pub struct TrackStatus {
 }
 
 /// Another router, known from its advertisements.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PeerStatus {
     /// Address.
     pub address: IpAddr,
     /// Last advertised priority; 0 after a resignation.
     pub priority: u8,
+    /// Seconds since the first of its advertisements that no other router interrupted.
+    #[serde(default)]
+    pub heard_for: f64,
 }
 
 /// Another router of the same virtual router, with its last advertisement.
@@ -248,6 +299,12 @@ pub struct OtherRouter {
     pub priority: u8,
     /// Seconds since its last advertisement.
     pub age: f64,
+    /// Its advertisement interval, in seconds. Version 2 accepts no other interval than the own one.
+    #[serde(default)]
+    pub interval: f64,
+    /// Form of its checksum, where there are several: IPv4 of version 3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checksum: Option<ChecksumForm>,
     /// Differences between its advertisements and this router's configuration, in words. Its
     /// advertisements are still accepted.
     pub differences: Vec<String>,

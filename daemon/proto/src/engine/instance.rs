@@ -18,11 +18,11 @@ use crate::events::{LvsRole, Transition};
 use crate::params::{Authentication, Effect, HmacParams, RouterParams};
 use crate::reasons::{Cause, FaultReason, Unreceived};
 use crate::replay::{Heard, Sent};
-use crate::router::{Families, Router, Settings};
+use crate::router::{Families, HoldOff, Router, Settings};
 use crate::routing::{Route, Rule};
 use crate::snapshot::{
-    Counters, HISTORY, HmacStatus, LvsStatus, PeerStatus, PriorityStatus, RouterStatus,
-    SenderStatus, TrackStatus, TransitionStatus, WithheldStatus,
+    Counters, HISTORY, HmacStatus, HoldOffReason, HoldOffStatus, LvsStatus, PeerStatus,
+    PriorityStatus, RouterStatus, SenderStatus, TrackStatus, TransitionStatus, WithheldStatus,
 };
 use crate::time::{Human, Instant};
 use crate::track::{self, Influence, Tracker};
@@ -611,18 +611,22 @@ impl Instance {
                 .discounts_silence(now)
                 .map(|left| left.as_secs_f64()),
             without_link: None,
+            hold_off: self.router.hold_off(now).map(HoldOffStatus::from),
+            next: None,
             missing: Vec::new(),
             flapping: self.flapping(now),
             unsent: self.unsent_status(now),
             address_conflict: self.conflict_status(now),
             priority: self.priority_status(trackers),
+            preempt: self.router.settings().preempts(),
             advert_interval: self.params.interval.duration().as_secs_f64(),
             source: self.source(Family::V4).or(self.source(Family::V6)),
             source_ipv6: self.source(Family::V4).and(self.source(Family::V6)),
-            master: self
-                .router
-                .heard()
-                .map(|(address, priority)| PeerStatus { address, priority }),
+            master: self.router.heard().map(|heard| PeerStatus {
+                address: heard.from,
+                priority: heard.priority,
+                heard_for: now.since(heard.since).as_secs_f64(),
+            }),
             addresses: Arc::clone(&self.params.addresses),
             routes: self.params.routes.iter().map(Route::to_string).collect(),
             rules: self.params.rules.iter().map(Rule::to_string).collect(),
@@ -781,6 +785,22 @@ impl Instance {
                 .map(|track| format!("{} {:+}", track.tracker, track.contribution))
                 .collect(),
             tracks,
+        }
+    }
+}
+
+impl From<HoldOff> for HoldOffStatus {
+    fn from(hold_off: HoldOff) -> Self {
+        let (reason, left) = match hold_off {
+            HoldOff::Startup { left } => (HoldOffReason::StartupDelay, Some(left)),
+            HoldOff::HoldDown { left } => (HoldOffReason::Flapping, Some(left)),
+            HoldOff::Preemption { left, .. } => (HoldOffReason::PreemptDelay, Some(left)),
+            HoldOff::NoPreemption { .. } => (HoldOffReason::NoPreemption, None),
+            HoldOff::Unsent { .. } => (HoldOffReason::Unsent, None),
+        };
+        Self {
+            reason,
+            ends_in: left.map(|left| left.as_secs_f64()),
         }
     }
 }

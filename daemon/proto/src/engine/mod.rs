@@ -41,7 +41,7 @@ use crate::limiter::Limiter;
 use crate::params::{TrackerKind, Verdict};
 use crate::reasons::{Cause, FaultReason, Loss};
 use crate::routing::Routed;
-use crate::snapshot::{RouterStatus, Snapshot, TrackerStatus};
+use crate::snapshot::{NextStatus, RouterStatus, Snapshot, TrackerStatus};
 use crate::time::{Instant, WallClock};
 use crate::track::Tracker;
 use crate::types::{Family, InterfaceAddress, InterfaceIndex, State, Vrid};
@@ -325,6 +325,7 @@ impl Engine {
                 .instances
                 .iter()
                 .map(|instance| RouterStatus {
+                    next: self.next(now, instance),
                     without_link: self
                         .without_link(instance)
                         .map(|fault_reason| fault_reason.to_string().into()),
@@ -344,6 +345,20 @@ impl Engine {
             dropped: self.dropped,
             lost: 0,
         }
+    }
+
+    /// Returns the next deadline of a router. Backups in a group have one in common.
+    fn next(&self, now: Instant, instance: &Instance) -> Option<NextStatus> {
+        let (at, due) = match instance.group {
+            Some(group) if instance.router.state() == State::Backup => {
+                (self.over_at(now, group)?, Due::TakeOver)
+            }
+            Some(_) | None => instance.router.deadline()?,
+        };
+        Some(NextStatus {
+            due,
+            left: at.since(now).as_secs_f64(),
+        })
     }
 
     fn handle_tick(&mut self, now: Instant) {

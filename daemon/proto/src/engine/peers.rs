@@ -144,7 +144,8 @@ impl Peers {
         let other = |peer: &Peer| {
             let mut differences = peer.differences(params, own);
             let has_forms = params.version == Version::V3 && Family::of(peer.address) == Family::V4;
-            if has_forms && peer.form != own_form {
+            let form = has_forms.then_some(peer.form);
+            if form.is_some_and(|form| form != own_form) {
                 differences
                     .push("IPv4 checksum form differs from that of the other routers".to_owned());
             }
@@ -152,6 +153,12 @@ impl Peers {
                 address: peer.address,
                 priority: peer.priority,
                 age: now.since(peer.heard_at).as_secs_f64(),
+                interval: peer
+                    .interval
+                    .unwrap_or(params.interval)
+                    .duration()
+                    .as_secs_f64(),
+                checksum: form,
                 differences,
             }
         };

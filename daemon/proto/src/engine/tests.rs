@@ -19,6 +19,7 @@ mod lvs;
 mod names;
 mod packets;
 mod property;
+mod prospects;
 mod rejections;
 mod reload;
 mod rig;

@@ -56,12 +56,14 @@ struct PreemptDelay {
 
 /// Sender of an advertisement.
 #[derive(Clone, Copy, Debug)]
-struct Heard {
-    from: IpAddr,
+pub(crate) struct Heard {
+    pub(crate) from: IpAddr,
     /// Advertised priority; 0 after a resignation.
-    priority: u8,
+    pub(crate) priority: u8,
     /// Whether the backup follows it: its priority is not lower than this router's.
     followed: bool,
+    /// Arrival of the first of its advertisements that no other router interrupted.
+    pub(crate) since: Instant,
 }
 
 impl Backup {
@@ -114,11 +116,7 @@ impl Backup {
         if advert.resigns() {
             // RFC 9568 6.4.2 MUST: priority 0 sets Active_Down_Timer to Skew_Time
             leg.down_at = heard_at + skew(settings, leg.interval);
-            leg.last = Some(Heard {
-                from: source,
-                priority: 0,
-                followed: true,
-            });
+            leg.set_last(heard_at, source, 0, true);
         } else if advert.priority >= settings.priority.get() || !settings.preempts() {
             // RFC 9568 6.4.2 MUST: equal or greater priority: take its interval, set Active_Down_Timer
             // RFC 9568 6.4.2 MUST: without Preempt_Mode: take any interval, set Active_Down_Timer
@@ -135,11 +133,7 @@ impl Backup {
                     // lets Active_Down_Timer run out.
                     leg.down_at = leg.down_at.min(heard_at + skew(settings, leg.interval));
                 }
-                leg.last = Some(Heard {
-                    from: source,
-                    priority: advert.priority,
-                    followed: false,
-                });
+                leg.set_last(heard_at, source, advert.priority, false);
             }
         }
     }
@@ -268,6 +262,7 @@ impl Backup {
                 from,
                 priority,
                 followed: false,
+                ..
             }) if !leg.lost_its_master(now, settings) => Cause::Preempted {
                 master: from,
                 theirs: priority,
@@ -283,10 +278,9 @@ impl Backup {
         }
     }
 
-    /// The master and its priority.
-    pub(super) fn heard(&self, settings: &Settings) -> Option<(IpAddr, u8)> {
-        let heard = self.leading(settings).last?;
-        Some((heard.from, heard.priority))
+    /// The master.
+    pub(super) fn heard(&self, settings: &Settings) -> Option<Heard> {
+        self.leading(settings).last
     }
 
     /// Reason why a master of lower priority is not preempted now, with the remaining time of a
@@ -394,13 +388,19 @@ impl Leg {
         self.interval = sighting.interval;
         self.down_at = sighting.at + down_interval(settings, sighting.interval);
         self.heard_at = sighting.at;
-        self.last = Some(Heard {
-            from: sighting.from,
-            priority: sighting.priority,
-            followed: true,
-        });
+        self.set_last(sighting.at, sighting.from, sighting.priority, true);
         self.preempt_delay = None;
         self.watched_at = None;
+    }
+
+    fn set_last(&mut self, at: Instant, from: IpAddr, priority: u8, followed: bool) {
+        let known = self.last.filter(|last| last.from == from);
+        self.last = Some(Heard {
+            from,
+            priority,
+            followed,
+            since: known.map_or(at, |known| known.since),
+        });
     }
 
     /// Tolerates a master of lower priority during the preempt delay. Meanwhile it is treated like
@@ -426,11 +426,7 @@ impl Leg {
             .undelayed
             .max(heard_at + down_interval(settings, advert.interval));
         self.heard_at = heard_at;
-        self.last = Some(Heard {
-            from: source,
-            priority: advert.priority,
-            followed: false,
-        });
+        self.set_last(heard_at, source, advert.priority, false);
         self.watched_at = None;
     }
 

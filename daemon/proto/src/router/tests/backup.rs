@@ -23,7 +23,7 @@ fn equal_or_greater_priority_restarts_active_down_timer() {
             let (mut router, now) = in_state(v3(100), State::Backup);
             let _ = router.handle_advert(now, now, &advert(priority, 100), source, OWN);
             assert_eq!(router.deadline().unwrap().0, now + nanos(3_609_375_000));
-            assert_eq!(router.heard(), Some((source, priority)));
+            assert_eq!(heard(&router), Some((source, priority)));
         }
     }
 }
@@ -169,7 +169,7 @@ fn followed_master_stays_recorded_despite_a_lower_third_router() {
     let (mut router, now) = in_state(v3(100), State::Backup);
     let _ = router.handle_advert(now, now, &advert(150, 100), HIGH, OWN);
     let _ = router.handle_advert(now, now, &advert(50, 100), LOW, OWN);
-    assert_eq!(router.heard(), Some((HIGH, 150)));
+    assert_eq!(heard(&router), Some((HIGH, 150)));
     let due = router.deadline().unwrap().0;
     let cause = Cause::Silence {
         master: Some(HIGH),
@@ -182,7 +182,7 @@ fn followed_master_stays_recorded_despite_a_lower_third_router() {
     let (mut router, now) = in_state(v3(100), State::Backup);
     let _ = router.handle_advert(now, now, &advert(150, 100), HIGH, OWN);
     let _ = router.handle_advert(now, now, &advert(50, 100), HIGH, OWN);
-    assert_eq!(router.heard(), Some((HIGH, 50)));
+    assert_eq!(heard(&router), Some((HIGH, 50)));
 }
 
 // RFC 9568 6.4.2 MUST: Shutdown: cancel Active_Down_Timer, Initialize

@@ -37,7 +37,7 @@ fn silent_family_counts_its_timer_from_the_start() {
         let at = T0 + SECOND;
         let _ = router.handle_advert(at, at, &advert(200, 100), source, own_for(source));
         assert_eq!(router.deadline().unwrap().0, at + WAIT);
-        assert_eq!(router.heard(), Some((source, 200)));
+        assert_eq!(heard(&router), Some((source, 200)));
         let cause = Cause::Silence {
             master: Some(source),
             lasted: WAIT,
@@ -97,10 +97,10 @@ fn each_family_uses_the_interval_of_its_master() {
     let _ = router.handle_advert(now, now, &advert(200, 100), HIGH, OWN);
     let _ = router.handle_advert(now, now, &advert(200, 500), HIGH_V6, OWN_V6);
     assert_eq!(router.deadline().unwrap().0, now + WAIT * 5);
-    assert_eq!(router.heard(), Some((HIGH_V6, 200)));
+    assert_eq!(heard(&router), Some((HIGH_V6, 200)));
     let _ = router.handle_advert(now, now, &advert(200, 100), HIGH_V6, OWN_V6);
     assert_eq!(router.deadline().unwrap().0, now + WAIT);
-    assert_eq!(router.heard(), Some((HIGH, 200)));
+    assert_eq!(heard(&router), Some((HIGH, 200)));
 }
 
 // RFC 9568 6.4.2 MUST: when Active_Down_Timer fires, advertise and become Active
@@ -129,7 +129,7 @@ fn dual_master_yields_to_greater_priority_in_either_family() {
             ours: 100,
         };
         assert_eq!(reaction, yielded(cause));
-        assert_eq!(router.heard(), Some((source, 101)));
+        assert_eq!(heard(&router), Some((source, 101)));
         let _ = router.handle_advert(now, now, &advert(0, 100), source, own_for(source));
         assert_eq!(
             router.deadline().unwrap().0,
@@ -283,7 +283,7 @@ fn backup_with_an_added_family_listens_there_first() {
         router.set_settings(now, dual(100));
         assert_eq!(router.deadline().unwrap().0, now + WAIT);
         assert_eq!(
-            router.heard(),
+            heard(&router),
             Some((known, 200)),
             "the known master stays recorded"
         );
@@ -309,7 +309,7 @@ fn backup_with_a_removed_family_keeps_the_other_timer() {
         assert_eq!(router.deadline().unwrap().0, now + WAIT);
         router.set_settings(now, settings);
         assert_eq!(router.deadline().unwrap().0, now + skew);
-        assert_eq!(router.heard(), Some((kept, 0)));
+        assert_eq!(heard(&router), Some((kept, 0)));
     }
 }
 
@@ -321,7 +321,7 @@ fn backup_with_a_changed_family_listens_from_the_start() {
         let now = start + nanos(1);
         router.set_settings(now, after);
         assert_eq!(router.deadline().unwrap().0, now + WAIT);
-        assert_eq!(router.heard(), None);
+        assert_eq!(heard(&router), None);
     }
 }
 

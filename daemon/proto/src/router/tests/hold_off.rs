@@ -311,7 +311,7 @@ fn status_shows_the_tolerated_master_and_the_remaining_delay() {
         hold_off.to_string(),
         "192.168.224.11 advertises priority 50, ours is 100: to be preempted in 9.000 s (preemptDelay)"
     );
-    assert_eq!(router.heard(), Some((LOW, 50)));
+    assert_eq!(heard(&router), Some((LOW, 50)));
     assert_eq!(
         preempted(TEN_SECONDS).to_string(),
         "192.168.224.11 advertises priority 50, ours is 100: preempted after 10.000 s"

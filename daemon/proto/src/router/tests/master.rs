@@ -109,7 +109,7 @@ fn master_yields_to_a_greater_priority() {
         };
         assert_eq!(reaction, yielded(cause));
         assert_eq!(router.deadline().unwrap().0, now + nanos(3_609_375_000 * 2));
-        assert_eq!(router.heard(), Some((source, 101)));
+        assert_eq!(heard(&router), Some((source, 101)));
     }
 }
 

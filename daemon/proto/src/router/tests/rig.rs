@@ -144,3 +144,8 @@ pub(super) fn in_state(settings: Settings, state: State) -> (Router, Instant) {
     assert_eq!(router.state(), state);
     (router, now)
 }
+
+/// The master of a backup, with its priority.
+pub(super) fn heard(router: &Router) -> Option<(IpAddr, u8)> {
+    router.heard().map(|heard| (heard.from, heard.priority))
+}

@@ -93,6 +93,6 @@ fn init_and_fault_ignore_advertisements_and_have_no_deadline() {
             assert_eq!(reaction, Reaction::default());
         }
         assert_eq!(router.handle_tick(now + SECOND * 3600), Reaction::default());
-        assert_eq!((router.state(), router.heard()), (state, None));
+        assert_eq!((router.state(), heard(&router)), (state, None));
     }
 }
