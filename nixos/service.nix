@@ -115,6 +115,8 @@ in
         User = "vrrp";
         Group = "vrrp";
         RuntimeDirectory = "vrrpd";
+        # The event log outlives the daemon.
+        RuntimeDirectoryPreserve = true;
         # Every user may query the status.
         RuntimeDirectoryMode = "0755";
         LoadCredential = lib.mapAttrsToList (

@@ -1,12 +1,13 @@
 //! Command line.
 
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use vrrp_linux::namespace;
 
-use crate::Failed;
+use crate::{Failed, text};
 
 /// Provides highly available virtual IP addresses on Linux (VRRP, RFC 9568 and RFC 3768).
 #[derive(Debug, Parser)]
@@ -31,6 +32,10 @@ pub(crate) enum Command {
     Convert(ConvertOptions),
     /// Shows the state of the running daemon.
     Status(StatusOptions),
+    /// Explains the state of the instances: why this host is master or not, and until when.
+    Explain(ExplainOptions),
+    /// Prints transitions and other events of the daemon, also of one that has ended.
+    Events(EventsOptions),
     /// Deletes the virtual addresses, routes and interfaces that a dead daemon left on this host.
     Cleanup(CleanupOptions),
     /// Prints the JSON Schema of the configuration.
@@ -114,6 +119,35 @@ pub(crate) struct StatusOptions {
     /// Prints the whole status as JSON.
     #[arg(long)]
     pub(crate) json: bool,
+    /// Prints the status every second until SIGINT.
+    #[arg(long, short)]
+    pub(crate) watch: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExplainOptions {
+    /// Name of an instance [default: all].
+    pub(crate) instance: Option<String>,
+    #[command(flatten)]
+    pub(crate) runtime: RuntimeOptions,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EventsOptions {
+    /// Name of an instance: prints only its events [default: all events].
+    pub(crate) instance: Option<String>,
+    #[command(flatten)]
+    pub(crate) runtime: RuntimeOptions,
+    /// Prints further events as they happen, until SIGINT.
+    #[arg(long, short)]
+    pub(crate) follow: bool,
+    /// Prints only later events: a time span (10min, 2h 30min) before now, or a time (UTC) as
+    /// "2026-11-30 07:45:00".
+    #[arg(long, value_name = "TIME", value_parser = text::since)]
+    pub(crate) since: Option<SystemTime>,
+    /// Prints one JSON object for each event.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -159,7 +193,7 @@ pub(crate) struct ConfigurationOptions {
 
 #[derive(Debug, Args)]
 pub(crate) struct RuntimeOptions {
-    /// Directory of the control socket [default: $RUNTIME_DIRECTORY, or /run/vrrpd].
+    /// Directory of the control socket and of the events [default: $RUNTIME_DIRECTORY, or /run/vrrpd].
     #[arg(long = "runtime-dir", value_name = "DIR")]
     directory: Option<PathBuf>,
 }
@@ -167,11 +201,15 @@ pub(crate) struct RuntimeOptions {
 impl RuntimeOptions {
     /// Path of the control socket.
     pub(crate) fn control_socket(&self) -> PathBuf {
+        self.directory().join("control.sock")
+    }
+
+    /// Directory of the files that the daemon leaves for other programs.
+    pub(crate) fn directory(&self) -> PathBuf {
         self.directory
             .clone()
             .or_else(|| std::env::var_os("RUNTIME_DIRECTORY").map(PathBuf::from))
             .unwrap_or_else(|| PathBuf::from("/run/vrrpd"))
-            .join("control.sock")
     }
 }
 

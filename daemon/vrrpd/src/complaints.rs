@@ -52,11 +52,10 @@ impl Complaints {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::log_writer;
 
     #[test]
     fn same_complaint_is_logged_once_a_minute() {
-        let (log, _writer) = log_writer::start(false).unwrap();
+        let log = crate::testing::log();
         let mut complaints = Complaints::new(log);
         let at = |seconds| Instant::ZERO + Duration::from_secs(seconds);
         assert!(complaints.is_news(at(0), "cannot send"));
@@ -67,7 +66,7 @@ mod tests {
 
     #[test]
     fn number_of_remembered_complaints_is_limited() {
-        let (log, _writer) = log_writer::start(false).unwrap();
+        let log = crate::testing::log();
         let mut complaints = Complaints::new(log);
         for number in 0..10_000 {
             complaints.is_news(Instant::ZERO, &number.to_string());

@@ -48,7 +48,7 @@ pub(crate) fn run(options: &RunOptions) -> Result<(), Failed> {
             socket.display()
         )));
     }
-    let (log, log_writer) = log_writer::start(options.verbose)
+    let (log, log_writer) = log_writer::start(options.verbose, options.runtime.directory())
         .map_err(|error| Failed::General.reasons(format_args!("cannot start a thread: {error}")))?;
     if let Err(error) = raise_descriptor_limit() {
         log.note(

@@ -5,10 +5,11 @@
 //! VRRP_INSTANCE=VI_1`); otherwise to standard error.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tracing::field::display;
 use tracing::{Level, debug, error, info, trace, warn};
@@ -16,8 +17,11 @@ use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
+use vrrp_linux::clock;
 use vrrp_proto::notify::{Event, Subject, Then};
 use vrrp_proto::{Human, Report, Transition};
+
+use crate::event_log::{Collector, EventLog, Moment};
 
 /// Most records that wait. Further ones are dropped and counted.
 const CAPACITY: usize = 4096;
@@ -62,7 +66,7 @@ pub(crate) enum Record {
 pub(crate) struct Log {
     /// Unbounded, because a bounded channel allocates the room for all records at once.
     /// [`CAPACITY`] is the bound.
-    records: Sender<Record>,
+    records: Sender<(Moment, Record)>,
     count: Arc<Count>,
 }
 
@@ -77,8 +81,8 @@ impl Log {
     /// counted.
     pub(crate) fn record(&self, record: Record) {
         let Count { waiting, lost } = &*self.count;
-        if waiting.fetch_add(1, Ordering::Relaxed) >= CAPACITY || self.records.send(record).is_err()
-        {
+        let is_full = waiting.fetch_add(1, Ordering::Relaxed) >= CAPACITY;
+        if is_full || self.records.send((moment(), record)).is_err() {
             waiting.fetch_sub(1, Ordering::Relaxed);
             lost.fetch_add(1, Ordering::Relaxed);
         }
@@ -105,12 +109,21 @@ impl LogWriter {
     }
 }
 
-/// Starts the log writer. It ends when the last [`Log`] is dropped and everything is written.
+fn moment() -> Moment {
+    Moment {
+        wall: SystemTime::now(),
+        boot: clock::now(),
+    }
+}
+
+/// Starts the log writer, which keeps the event log in `directory`. It ends when the last [`Log`] is dropped
+/// and everything is written.
 ///
 /// # Errors
 /// If the system cannot create the thread.
-pub(crate) fn start(verbose: bool) -> std::io::Result<(Log, LogWriter)> {
-    initialize(verbose);
+pub(crate) fn start(verbose: bool, directory: PathBuf) -> std::io::Result<(Log, LogWriter)> {
+    let (event_log, collector) = EventLog::new(directory);
+    initialize(verbose, collector);
     let (records, receiver) = channel();
     let count = Arc::new(Count::default());
     let log = Log {
@@ -121,7 +134,7 @@ pub(crate) fn start(verbose: bool) -> std::io::Result<(Log, LogWriter)> {
     std::thread::Builder::new()
         .name("log-writer".to_owned())
         .spawn(move || {
-            write_all(&receiver, &count);
+            write_all(&receiver, &count, event_log);
             drop(end);
         })?;
     Ok((log, LogWriter { ended }))
@@ -129,7 +142,7 @@ pub(crate) fn start(verbose: bool) -> std::io::Result<(Log, LogWriter)> {
 
 /// Selects the destination: the journal when standard error is connected to it (systemd.exec(5),
 /// `$JOURNAL_STREAM`), otherwise standard error.
-fn initialize(verbose: bool) {
+fn initialize(verbose: bool, collector: Collector) {
     let level = if verbose {
         LevelFilter::TRACE
     } else {
@@ -156,6 +169,7 @@ fn initialize(verbose: bool) {
     let _ = tracing_subscriber::registry()
         .with(journal.with_filter(level))
         .with(standard_error.with_filter(level))
+        .with(collector.with_filter(LevelFilter::INFO))
         .try_init();
 }
 
@@ -167,10 +181,11 @@ fn is_journal() -> bool {
     standard_error.is_ok_and(|stat| stream == format!("{}:{}", stat.st_dev, stat.st_ino))
 }
 
-fn write_all(records: &Receiver<Record>, count: &Count) {
-    for record in records {
+fn write_all(records: &Receiver<(Moment, Record)>, count: &Count, mut event_log: EventLog) {
+    for (moment, record) in records {
         count.waiting.fetch_sub(1, Ordering::Relaxed);
         write(record);
+        event_log.append(moment);
         match count.lost.swap(0, Ordering::Relaxed) {
             0 => {}
             number => warn!(
@@ -189,14 +204,14 @@ fn write(record: Record) {
             up: true,
             detail,
         } => {
-            info!(%tracker, up = true, "tracker {tracker}: {detail}");
+            info!(kind = "result", %tracker, up = true, "tracker {tracker}: {detail}");
         }
         Record::Tracker {
             tracker,
             up: false,
             detail,
         } => {
-            warn!(%tracker, up = false, "tracker {tracker}: {detail}");
+            warn!(kind = "result", %tracker, up = false, "tracker {tracker}: {detail}");
         }
         Record::Notified {
             owner,
@@ -213,16 +228,16 @@ fn write(record: Record) {
             match then {
                 Then::Over => {
                     debug!(
-                        instance, group, %event, succeeded,
+                        kind = "notification", instance, group, %event, succeeded,
                         "{name}: notify command for {event} succeeded: {detail}",
                     );
                 }
                 Then::Again(rest) => warn!(
-                    instance, group, %event, succeeded,
+                    kind = "notification", instance, group, %event, succeeded,
                     "{name}: notify command for {event} failed: {detail}; retrying in {} s", rest.as_secs(),
                 ),
                 Then::GivenUp => warn!(
-                    instance, group, %event, succeeded,
+                    kind = "notification", instance, group, %event, succeeded,
                     "{name}: notify command for {event} failed: {detail}; no further attempt",
                 ),
             }
@@ -247,7 +262,7 @@ fn write_report(report: Report) {
             priority,
             at: _,
         }) => info!(
-            instance = %router, %from, %to, %cause, priority = priority.get(),
+            kind = "transition", instance = %router, %from, %to, %cause, priority = priority.get(),
             "{router}: {from} -> {to} (priority {priority}): {cause}",
         ),
         Report::Dropped {
@@ -260,11 +275,12 @@ fn write_report(report: Report) {
             let detail = detail.map(|detail| format!(": {detail}"));
             let detail = detail.unwrap_or_default();
             warn!(
-                instance = router.as_deref(), %source, cause = cause.word(),
+                kind = "drop", instance = router.as_deref(), %source, cause = cause.word(),
                 "{whose}packet from {source} dropped: {cause}{detail} (logged once a minute)",
             );
         }
         Report::Suppressed { matter, suppressed } => warn!(
+            kind = "suppressed",
             suppressed,
             "{suppressed} reports about further senders were not logged, because there were too many senders: \
              {matter}",
@@ -274,19 +290,19 @@ fn write_report(report: Report) {
             fault_reason,
             lasted,
         } => info!(
-            instance = %router, %fault_reason, ?lasted,
+            kind = "interruption", instance = %router, %fault_reason, ?lasted,
             "{router}: short interruption, no fault: {fault_reason}, for {}", Human(lasted),
         ),
         Report::LinkLost {
             router,
             fault_reason,
         } => warn!(
-            instance = %router, %fault_reason,
+            kind = "link", instance = %router, %fault_reason,
             "{router}: {fault_reason}: no advertisements are sent or received, and no fault (trackInterface \
              is false)",
         ),
         Report::LinkRestored { router } => info!(
-            instance = %router,
+            kind = "link", instance = %router,
             "{router}: the interface has a link again: advertisements are sent and received",
         ),
         Report::Repaired {
@@ -301,7 +317,7 @@ fn write_report(report: Report) {
                 false => "could not be restored",
             };
             warn!(
-                instance = %router, %address, restored = done,
+                kind = "repair", instance = %router, %address, restored = done,
                 "{router}: {address} {loss}; {outcome}",
             );
         }
@@ -311,7 +327,7 @@ fn write_report(report: Report) {
             done,
             ..
         } => warn!(
-            instance = %router, %address, deleted = done,
+            kind = "removal", instance = %router, %address, deleted = done,
             "{router}: {address} was added although this host is not master; {}", deleted(done),
         ),
         Report::RoutingRepaired {
@@ -324,15 +340,15 @@ fn write_report(report: Report) {
                 true => "restored",
                 false => "could not be restored",
             };
-            warn!(instance = %router, %what, restored = done, "{router}: {what} {loss}; {outcome}");
+            warn!(kind = "repair", instance = %router, %what, restored = done, "{router}: {what} {loss}; {outcome}");
         }
         Report::Repeated { router, times } => warn!(
-            instance = %router, times,
+            kind = "repair", instance = %router, times,
             "{router}: {times} more of these repairs or removals: another program changes the same objects \
              again and again (`ip monitor` shows when)",
         ),
         Report::RoutingStray { router, what, done } => warn!(
-            instance = %router, %what, deleted = done,
+            kind = "removal", instance = %router, %what, deleted = done,
             "{router}: {what} was added although this host is not master; {}", deleted(done),
         ),
         Report::Verdict {
@@ -341,10 +357,10 @@ fn write_report(report: Report) {
             detail,
         } => {
             let verdict = if up { "up" } else { "down" };
-            info!(%tracker, up, "tracker {tracker} is {verdict}: {detail}");
+            info!(kind = "tracker", %tracker, up, "tracker {tracker} is {verdict}: {detail}");
         }
         Report::Priority { router, from, to } => info!(
-            instance = %router, from = from.get(), to = to.get(),
+            kind = "priority", instance = %router, from = from.get(), to = to.get(),
             "{router}: priority {from} -> {to}",
         ),
         Report::Drift {
@@ -352,7 +368,7 @@ fn write_report(report: Report) {
             source,
             how,
         } => warn!(
-            instance = %router, %source,
+            kind = "mismatch", instance = %router, %source,
             "{router}: configuration mismatch with {source}: {how}; its advertisements are still accepted",
         ),
         Report::Clock {
@@ -366,7 +382,7 @@ fn write_report(report: Report) {
                 false => (ahead, "ahead of"),
             };
             warn!(
-                instance = %router, %source, ahead,
+                kind = "clock", instance = %router, %source, ahead,
                 "{router}: the clock of {source} is {by} s {direction} this host's: from {} s on, after an \
                  interruption or a restart, its advertisements are rejected, and both hosts are master; \
                  synchronise both clocks (NTP) (logged once a minute)",
@@ -374,7 +390,7 @@ fn write_report(report: Report) {
             );
         }
         Report::Withheld { router, unreceived } => warn!(
-            instance = %router, source = %unreceived.source, interface = %unreceived.interface,
+            kind = "withheld", instance = %router, source = %unreceived.source, interface = %unreceived.interface,
             "{router}: take-over withheld, the master is alive: {unreceived}; accept IP protocol 112 from \
              it, or set trustWire to false (logged once a minute)",
         ),
@@ -397,7 +413,7 @@ fn write_report(report: Report) {
                 _ => format!(" ({packets} packets)"),
             };
             warn!(
-                instance = %router, %address, %mac, %interface, packets,
+                kind = "addressConflict", instance = %router, %address, %mac, %interface, packets,
                 "{router}: address conflict: the host with MAC address {mac} claims {address} on {interface} \
                  although this host is master{number}; neighbours may send to that host: remove the address \
                  from it, or disconnect it (logged once a minute)",
@@ -408,7 +424,7 @@ fn write_report(report: Report) {
             cause,
             priority,
         } => info!(
-            instance = %router, %cause, priority = priority.get(),
+            kind = "contest", instance = %router, %cause, priority = priority.get(),
             "{router}: still master (priority {priority}): {cause}",
         ),
     }
@@ -416,7 +432,7 @@ fn write_report(report: Report) {
 
 fn warn_second_master(router: &str, source: IpAddr, priority: u8) {
     warn!(
-        instance = router, %source, priority,
+        kind = "secondMaster", instance = router, %source, priority,
         "{router}: {source} advertises priority {priority} although this host is master: \
          does it receive the advertisements of this host? (logged once a minute)",
     );

@@ -14,6 +14,9 @@ mod cli;
 mod complaints;
 mod convert;
 mod daemon;
+mod event_log;
+mod events;
+mod explain;
 mod log_writer;
 mod manual;
 mod node;
@@ -77,6 +80,8 @@ fn main() -> ExitCode {
         Command::Check(options) => check::check(&options),
         Command::Convert(options) => convert::convert(&options),
         Command::Status(options) => status::status(&options),
+        Command::Explain(options) => explain::explain(&options),
+        Command::Events(options) => events::events(&options),
         Command::Cleanup(options) => cleanup::cleanup(&options),
         Command::Schema => check::schema(),
         Command::Man => manual::man(),
@@ -91,12 +96,23 @@ fn main() -> ExitCode {
 /// Writes to standard output. It is no error when the reader has closed the pipe:
 /// `vrrpd status | head -1`.
 fn print(text: &str) -> Result<(), Failed> {
+    print_while_read(text).map(|_| ())
+}
+
+/// Writes to standard output, with colours if that is a terminal that has them (`NO_COLOR` turns them off).
+/// Returns whether there is still a reader.
+fn print_while_read(text: &str) -> Result<bool, Failed> {
     use std::io::{ErrorKind, Write as _};
 
-    match std::io::stdout().lock().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+    let mut output = anstream::stdout().lock();
+    match output
+        .write_all(text.as_bytes())
+        .and_then(|()| output.flush())
+    {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => {
             Err(Failed::General.reasons(format_args!("cannot write to standard output: {error}")))
         }
-        Ok(()) | Err(_) => Ok(()),
     }
 }

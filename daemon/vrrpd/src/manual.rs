@@ -57,7 +57,11 @@ const SECTIONS: &[(&str, &[(&str, &str)])] = &[
             ),
             (
                 "control.sock",
-                "Socket from which vrrpd status reads, in the directory of --runtime-dir.",
+                "Socket from which vrrpd status and vrrpd explain read, in the directory of --runtime-dir.",
+            ),
+            (
+                "events.jsonl, events.1.jsonl",
+                "Events that vrrpd events prints, in the same directory; one JSON object in each line.",
             ),
         ],
     ),
@@ -66,7 +70,7 @@ const SECTIONS: &[(&str, &[(&str, &str)])] = &[
         &[
             (
                 "RUNTIME_DIRECTORY",
-                "The directory of the control socket, unless --runtime-dir is given.",
+                "The directory of the control socket and of the events, unless --runtime-dir is given.",
             ),
             (
                 "CREDENTIALS_DIRECTORY",

@@ -1,4 +1,4 @@
-//! `vrrpd status`: the daemon's snapshot as tables and notes, or as JSON.
+//! `vrrpd status`: the daemon's snapshot as tables and notes, or as JSON, once or every second.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -7,17 +7,19 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use anstyle::{AnsiColor, Style};
 use vrrp_proto::State;
 use vrrp_proto::params::HmacMode;
 use vrrp_proto::snapshot::{
     ConflictStatus, GroupStatus, HISTORY, HmacStatus, LvsStatus, MissingAddress, NotifyStatus,
-    ResourceStatus, ResourcesStatus, RouterStatus, Snapshot, TrackerStatus, UnicastPeerStatus,
-    UnicastStatus, UnsentStatus,
+    OtherRouter, ResourceStatus, ResourcesStatus, RouterStatus, Snapshot, TrackerStatus,
+    UnicastPeerStatus, UnicastStatus, UnsentStatus,
 };
+use vrrp_proto::wire::ChecksumForm;
 
-use crate::cli::StatusOptions;
+use crate::cli::{RuntimeOptions, StatusOptions};
 use crate::services::control::REFUSAL;
-use crate::{Failed, print};
+use crate::{Failed, print, print_while_read};
 
 /// Time limit for the daemon's answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -25,31 +27,75 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Most bytes of an answer. One about 4,000 instances has 8 MiB.
 const LARGEST: u64 = 64 << 20;
 
+/// Time between two answers of `--watch`.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Erases the terminal and moves the cursor to its first line (ECMA-48: ED, CUP). Left out where the output
+/// is no terminal.
+const ERASE: &str = "\x1b[2J\x1b[H";
+
 pub(crate) fn status(options: &StatusOptions) -> Result<(), Failed> {
-    let socket = options.runtime.control_socket();
-    let answer = ask(&socket).map_err(|error| {
-        Failed::General.reasons(format_args!(
+    if !options.watch {
+        let answer = query(&options.runtime).map_err(|error| Failed::General.reasons(error))?;
+        return print(&page(&answer, options.json));
+    }
+    let erase = if options.json { "" } else { ERASE };
+    loop {
+        // The daemon may be restarted meanwhile.
+        match query(&options.runtime) {
+            Ok(answer) => {
+                let page = page(&answer, options.json);
+                if !print_while_read(&format!("{erase}{page}"))? {
+                    return Ok(());
+                }
+            }
+            Err(error) => drop(Failed::General.reasons(error)),
+        }
+        std::thread::sleep(PAUSE);
+    }
+}
+
+fn page(answer: &Answer, json: bool) -> String {
+    if json {
+        format!("{}\n", answer.text)
+    } else {
+        render(&answer.snapshot)
+    }
+}
+
+/// Answer of the daemon.
+pub(crate) struct Answer {
+    /// The snapshot.
+    pub(crate) snapshot: Snapshot,
+    /// The snapshot as the daemon sent it, with fields that this program may not know.
+    text: String,
+}
+
+/// Asks the running daemon for its status.
+///
+/// # Errors
+/// If there is no answer, or none that can be understood; the text names what to do.
+pub(crate) fn query(runtime: &RuntimeOptions) -> Result<Answer, String> {
+    let socket = runtime.control_socket();
+    let text = ask(&socket).map_err(|error| {
+        format!(
             "cannot read the status from {}: {error}; is vrrpd running, and may this user open its socket?",
             socket.display()
-        ))
+        )
     })?;
-    if answer.is_empty() {
-        return Err(Failed::General.reasons("the daemon is stopping"));
+    if text.is_empty() {
+        return Err("the daemon is stopping".to_owned());
     }
-    let refusal = serde_json::from_str::<BTreeMap<String, String>>(&answer);
+    let refusal = serde_json::from_str::<BTreeMap<String, String>>(&text);
     if let Some(error) = refusal.ok().and_then(|mut it| it.remove(REFUSAL)) {
-        return Err(Failed::General.reasons(error));
+        return Err(error);
     }
-    let snapshot: Snapshot = serde_json::from_str(&answer).map_err(|error| {
-        Failed::General.reasons(format_args!(
+    match serde_json::from_str(&text) {
+        Ok(snapshot) => Ok(Answer { snapshot, text }),
+        Err(error) => Err(format!(
             "cannot parse the status: {error}; the running vrrpd may have another version"
-        ))
-    })?;
-    print(&if options.json {
-        format!("{answer}\n")
-    } else {
-        render(&snapshot)
-    })
+        )),
+    }
 }
 
 /// Reads the daemon's answer, one JSON object. The daemon sends it without a request. Another program may
@@ -103,31 +149,15 @@ pub(crate) fn render(snapshot: &Snapshot) -> String {
         .map(String::from),
     ];
     rows.extend(snapshot.instances.iter().map(row));
-    let mut text = table(&rows);
+    let mut text = table(&rows, |column, cell| match column {
+        1 => colour(cell),
+        _ => Style::new(),
+    });
     text.push('\n');
     for instance in &snapshot.instances {
         let _ = writeln!(text, "{}: {}", instance.name, instance.cause);
-        if let Some(why) = &instance.without_link {
-            let _ = writeln!(
-                text,
-                "  no advertisements: {why} (no fault, because trackInterface is false)"
-            );
-        }
-        if let Some(number) = instance.flapping {
-            let least = if number < HISTORY { "" } else { "at least " };
-            let _ = writeln!(
-                text,
-                "  flapping: {least}{number} transitions in the last minute"
-            );
-        }
-        for unsent in &instance.unsent {
-            let _ = writeln!(text, "  {}", rejection(unsent));
-        }
-        if let Some(conflict) = &instance.address_conflict {
-            let _ = writeln!(text, "  {}", claim(conflict));
-        }
-        for missing in &instance.missing {
-            let _ = writeln!(text, "  {}", absence(missing));
+        for disturbance in disturbances(instance) {
+            let _ = writeln!(text, "  {disturbance}");
         }
         if let Some(hmac) = &instance.hmac {
             let _ = writeln!(text, "  {}", signatures(hmac));
@@ -157,12 +187,36 @@ pub(crate) fn render(snapshot: &Snapshot) -> String {
         let mut rows = vec![["GROUP", "STATE", "FOR", "MEMBERS", "CAUSE"].map(String::from)];
         rows.extend(snapshot.groups.iter().map(group_row));
         text.push('\n');
-        text.push_str(&table(&rows));
+        text.push_str(&table(&rows, |column, cell| match column {
+            1 => colour(cell),
+            _ => Style::new(),
+        }));
         for group in &snapshot.groups {
             if let Some(notify) = &group.notify {
                 let _ = writeln!(text, "{}: {}", group.name, told(notify));
             }
         }
+    }
+    let others = snapshot.instances.iter().flat_map(|instance| {
+        let others = instance.others.iter();
+        others.map(move |other| peer_row(instance, other))
+    });
+    let others: Vec<_> = others.collect();
+    if !others.is_empty() {
+        let head = [
+            "PEER",
+            "INSTANCE",
+            "PRIORITY",
+            "VERSION",
+            "INTERVAL",
+            "LAST",
+            "CHECKSUM",
+            "DIFFERENCES",
+        ];
+        let mut rows = vec![head.map(String::from)];
+        rows.extend(others);
+        text.push('\n');
+        text.push_str(&table(&rows, |_, _| Style::new()));
     }
     if snapshot.lost > 0 {
         let _ = writeln!(
@@ -176,9 +230,44 @@ pub(crate) fn render(snapshot: &Snapshot) -> String {
             vec![["TRACKER", "VERDICT", "FOR", "RESULTS", "FAILURES", "LAST"].map(String::from)];
         rows.extend(snapshot.trackers.iter().map(tracker_row));
         text.push('\n');
-        text.push_str(&table(&rows));
+        text.push_str(&table(&rows, |column, cell| match (column, cell) {
+            (1, cell) if cell.starts_with("down") => RED,
+            _ => Style::new(),
+        }));
     }
     text
+}
+
+const RED: Style = AnsiColor::Red.on_default();
+
+/// Colour of a state.
+fn colour(state: &str) -> Style {
+    let is = |other: State| state == other.to_string();
+    if is(State::Master) {
+        AnsiColor::Green.on_default()
+    } else if is(State::Fault) {
+        RED
+    } else {
+        Style::new()
+    }
+}
+
+/// Present conditions of an instance that somebody should know of, as sentences.
+pub(crate) fn disturbances(instance: &RouterStatus) -> Vec<String> {
+    let without_link = instance
+        .without_link
+        .iter()
+        .map(|why| format!("no advertisements: {why} (no fault, because trackInterface is false)"));
+    let flapping = instance.flapping.iter().map(|number| {
+        let least = if *number < HISTORY { "" } else { "at least " };
+        format!("flapping: {least}{number} transitions in the last minute")
+    });
+    without_link
+        .chain(flapping)
+        .chain(instance.unsent.iter().map(rejection))
+        .chain(instance.address_conflict.iter().map(claim))
+        .chain(instance.missing.iter().map(absence))
+        .collect()
 }
 
 fn row(instance: &RouterStatus) -> [String; 8] {
@@ -208,6 +297,28 @@ fn row(instance: &RouterStatus) -> [String; 8] {
         instance.virtual_router_id.to_string(),
         master,
         addresses.join(" "),
+    ]
+}
+
+fn peer_row(instance: &RouterStatus, other: &OtherRouter) -> [String; 8] {
+    [
+        other.address.to_string(),
+        instance.name.to_string(),
+        other.priority.to_string(),
+        instance.version.to_string(),
+        format!("{} s", other.interval),
+        format!("{} ago", age(other.age)),
+        other
+            .checksum
+            .map_or("-", |form| match form {
+                ChecksumForm::WithPseudoHeader => "pseudo-header",
+                ChecksumForm::MessageOnly => "message only",
+            })
+            .to_owned(),
+        match &*other.differences {
+            [] => "-".to_owned(),
+            differences => differences.join("; "),
+        },
     ]
 }
 
@@ -491,25 +602,15 @@ fn notes(instance: &RouterStatus, text: &mut String) {
             &format!("dropped: {cause}"),
         );
     }
-    for other in &instance.others {
-        for differences in &other.differences {
-            let age = age(other.age);
-            let _ = writeln!(
-                text,
-                "  {} (last advertisement {age} ago): {differences}",
-                other.address
-            );
-        }
-    }
 }
 
 /// [`age`] of a remaining time: rounded up, so that 0 appears only at its end.
-fn wait(seconds: f64) -> String {
+pub(crate) fn wait(seconds: f64) -> String {
     age(seconds.ceil())
 }
 
 /// Time in one unit, rounded down: `5 s`, `3 min`, `2 h`, `4 d`.
-fn age(seconds: f64) -> String {
+pub(crate) fn age(seconds: f64) -> String {
     let units = [(86_400.0, "d"), (3_600.0, "h"), (60.0, "min")];
     units
         .iter()
@@ -520,8 +621,12 @@ fn age(seconds: f64) -> String {
         )
 }
 
-/// Aligns columns by their widest cell; the last column is not padded.
-fn table<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> String {
+/// Aligns columns by their widest cell; the last column is not padded. `style` returns the style of a cell
+/// below the first row by its column and text.
+fn table<const COLUMNS: usize>(
+    rows: &[[String; COLUMNS]],
+    style: impl Fn(usize, &str) -> Style,
+) -> String {
     let width = |column: usize| {
         rows.iter()
             .map(|row| row[column].chars().count())
@@ -530,10 +635,15 @@ fn table<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> String {
     };
     let widths: Vec<usize> = (0..COLUMNS).map(width).collect();
     let mut text = String::new();
-    for row in rows {
+    for (number, row) in rows.iter().enumerate() {
         let mut line = String::new();
-        for (cell, width) in row.iter().zip(&widths) {
-            let _ = write!(line, "{cell:width$}  ");
+        for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
+            let style = match number {
+                0 => Style::new(),
+                _ => style(column, cell),
+            };
+            let rest = " ".repeat(width - cell.chars().count());
+            let _ = write!(line, "{style}{cell}{style:#}{rest}  ");
         }
         let _ = writeln!(text, "{}", line.trim_end());
     }
@@ -541,4 +651,4 @@ fn table<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

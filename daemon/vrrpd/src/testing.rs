@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::log_writer::{self, Log};
+
 /// Time limit of tests: far longer than anything that ends takes.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -11,6 +13,12 @@ pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
         .build()
         .unwrap()
         .block_on(future)
+}
+
+/// Log without an event log: its directory does not exist.
+pub(crate) fn log() -> Log {
+    let (log, _) = log_writer::start(false, "/nonexistent".into()).unwrap();
+    log
 }
 
 /// Directory of one test, removed at its end.

@@ -6,6 +6,7 @@ mod common;
 mod pair;
 
 mod addresses;
+mod answers;
 mod conflict;
 mod container;
 mod drop_filter;
@@ -87,6 +88,10 @@ fn main() -> ExitCode {
                 third_host_that_claims_the_address_is_told,
                 flood_of_claims_delays_no_advertisement,
                 former_and_second_masters_are_no_conflict;
+            answers:
+                explanation_names_master_and_what_prevents_mastership,
+                explanation_of_unknown_instance_lists_the_known_ones,
+                events_outlive_a_killed_daemon_and_can_be_followed;
             container:
                 first_process_of_container_reaps_orphans_of_scripts,
                 first_process_of_container_obeys_signals_and_logs_to_its_output,

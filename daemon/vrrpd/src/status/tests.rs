@@ -21,6 +21,7 @@ fn table_shows_master_and_cause() {
     backup.master = Some(PeerStatus {
         address: [192, 168, 198, 12].into(),
         priority: 100,
+        heard_for: 125.25,
     });
     backup.priority = PriorityStatus {
         configured: Priority::new(100).unwrap(),
@@ -95,7 +96,7 @@ fn table_shows_master_and_cause() {
         dropped: DropCounts::default(),
         lost: 8633,
     };
-    insta::assert_snapshot!(render(&snapshot), @"
+    insta::assert_snapshot!(plain(&snapshot), @"
     INSTANCE  STATE   FOR    PRIORITY                  INTERFACE  VRID  MASTER                      ADDRESSES
     VI_1      master  2 min  99                        eth1       51    192.168.224.12 (this host)  192.168.224.51/24
     VI_2      backup  2 min  80 = 100 httpd_check -20  eth1       52    192.168.198.12 (100)        192.168.224.52/24
@@ -180,6 +181,7 @@ fn table_shows_ipv6_and_dual_stack_instances() {
         master: Some(PeerStatus {
             address: "fe80::11".parse().unwrap(),
             priority: 200,
+            heard_for: 125.25,
         }),
         ..both.clone()
     };
@@ -195,7 +197,7 @@ fn table_shows_ipv6_and_dual_stack_instances() {
         instances: vec![ipv6("VI_1"), both, backup, unable],
         ..Snapshot::default()
     };
-    insta::assert_snapshot!(render(&snapshot), @r"
+    insta::assert_snapshot!(plain(&snapshot), @r"
     INSTANCE  STATE   FOR    PRIORITY  INTERFACE  VRID  MASTER                      ADDRESSES
     VI_1      master  2 min  99        eth1       51    fe80::12 (this host)        fe80::100/64 2001:db8::100/64
     VI_2      master  2 min  99        eth1       52    192.168.224.12 (this host)  192.168.224.100/24 2001:db8::100/64
@@ -219,7 +221,7 @@ fn table_shows_master_without_a_link() {
         }],
         ..Snapshot::default()
     };
-    insta::assert_snapshot!(render(&snapshot), @r"
+    insta::assert_snapshot!(plain(&snapshot), @r"
     INSTANCE  STATE   FOR    PRIORITY  INTERFACE  VRID  MASTER     ADDRESSES
     VI_1      master  2 min  99        eth1       51    this host  192.168.224.51/24
 
@@ -245,7 +247,7 @@ fn table_shows_missing_addresses() {
         }],
         ..Snapshot::default()
     };
-    insta::assert_snapshot!(render(&snapshot), @r"
+    insta::assert_snapshot!(plain(&snapshot), @r"
     INSTANCE  STATE   FOR    PRIORITY  INTERFACE  VRID  MASTER                      ADDRESSES
     VI_1      master  2 min  99        eth1       51    192.168.224.12 (this host)  192.168.224.51/24
 
@@ -265,7 +267,7 @@ fn table_shows_flapping() {
         instances: vec![with(Some(12)), with(Some(16))],
         ..Snapshot::default()
     };
-    let text = render(&snapshot);
+    let text = plain(&snapshot);
     assert!(
         text.contains("\n  flapping: 12 transitions in the last minute\n"),
         "{text}"
@@ -288,7 +290,7 @@ fn table_shows_the_last_claim_of_another_host() {
         instances: vec![master],
         ..Snapshot::default()
     };
-    insta::assert_snapshot!(render(&snapshot), @"
+    insta::assert_snapshot!(plain(&snapshot), @"
     INSTANCE  STATE   FOR    PRIORITY  INTERFACE  VRID  MASTER                      ADDRESSES
     VI_1      master  2 min  99        eth1       51    192.168.224.12 (this host)  192.168.224.51/24
 
@@ -312,7 +314,7 @@ fn table_shows_advertisements_that_are_not_sent() {
         instances: vec![master],
         ..Snapshot::default()
     };
-    insta::assert_snapshot!(render(&snapshot), @"
+    insta::assert_snapshot!(plain(&snapshot), @"
     INSTANCE  STATE   FOR    PRIORITY  INTERFACE  VRID  MASTER                      ADDRESSES
     VI_1      master  2 min  99        eth1       51    192.168.224.12 (this host)  192.168.224.51/24
 
@@ -366,7 +368,7 @@ fn table_shows_deciding_member_of_group() {
         groups: vec![group(Some("VI_1")), group(None)],
         ..Snapshot::default()
     };
-    insta::assert_snapshot!(render(&snapshot), @r"
+    insta::assert_snapshot!(plain(&snapshot), @r"
     INSTANCE  STATE   FOR    PRIORITY  INTERFACE  VRID  MASTER                      ADDRESSES
     VI_1      master  2 min  99        eth1       51    192.168.224.12 (this host)  192.168.224.51/24
     VI_2      master  2 min  99        eth1       52    192.168.224.12 (this host)  192.168.224.52/24
@@ -459,10 +461,13 @@ fn lvs(role: Option<LvsRole>, error: Option<&str>, repairs: u64) -> LvsStatus {
     }
 }
 
-fn instance(name: &str, vrid: u8, state: State) -> RouterStatus {
+pub(crate) fn instance(name: &str, vrid: u8, state: State) -> RouterStatus {
     RouterStatus {
         silence_counts_in: None,
         without_link: None,
+        hold_off: None,
+        next: None,
+        preempt: true,
         missing: vec![],
         unsent: vec![],
         address_conflict: None,
@@ -500,4 +505,58 @@ fn instance(name: &str, vrid: u8, state: State) -> RouterStatus {
         counters: Counters::default(),
         history: vec![],
     }
+}
+
+/// The status as a program that is no terminal receives it.
+fn plain(snapshot: &Snapshot) -> String {
+    anstream::adapter::strip_str(&render(snapshot)).to_string()
+}
+
+#[test]
+fn peers_have_a_row_with_their_differences() {
+    let mut backup = instance("VI_1", 51, State::Backup);
+    backup.version = Version::V3;
+    let other = |last, checksum, differences: &[&str]| OtherRouter {
+        address: [192, 168, 224, last].into(),
+        priority: 100,
+        age: 0.25,
+        interval: 0.1,
+        checksum,
+        differences: differences.iter().map(|it| (*it).to_owned()).collect(),
+    };
+    let differences = [
+        "advertisement interval 0.100 s, ours 1.000 s",
+        "also lists 192.0.2.1",
+    ];
+    backup.others = vec![
+        other(11, Some(ChecksumForm::WithPseudoHeader), &differences),
+        other(13, Some(ChecksumForm::MessageOnly), &[]),
+        other(14, None, &[]),
+    ];
+    let snapshot = Snapshot {
+        instances: vec![backup],
+        ..Snapshot::default()
+    };
+    let text = plain(&snapshot);
+    let (_, peers) = text.split_once("\nPEER").expect("a table of the peers");
+    insta::assert_snapshot!(format!("PEER{peers}"), @"
+    PEER            INSTANCE  PRIORITY  VERSION  INTERVAL  LAST     CHECKSUM       DIFFERENCES
+    192.168.224.11  VI_1      100       3        0.1 s     0 s ago  pseudo-header  advertisement interval 0.100 s, ours 1.000 s; also lists 192.0.2.1
+    192.168.224.13  VI_1      100       3        0.1 s     0 s ago  message only   -
+    192.168.224.14  VI_1      100       3        0.1 s     0 s ago  -              -
+    ");
+}
+
+#[test]
+fn states_have_colours_that_take_no_room() {
+    let of = |state| Snapshot {
+        instances: vec![instance("VI_1", 51, state)],
+        ..Snapshot::default()
+    };
+    let text = render(&of(State::Master));
+    assert!(text.contains("\x1b[32mmaster\x1b[0m  2 min"), "{text:?}");
+    let text = render(&of(State::Fault));
+    assert!(text.contains("\x1b[31mfault\x1b[0m  2 min"), "{text:?}");
+    let text = render(&of(State::Backup));
+    assert!(!text.contains('\x1b'), "{text:?}");
 }

@@ -12,7 +12,6 @@ use vrrp_proto::{Cause, Instant, Priority, State, Transition};
 use super::super::resources::configured;
 use super::*;
 use crate::channel::Messages;
-use crate::log_writer;
 use crate::testing::{Directory, PATIENCE, block_on};
 use crate::units::fake::{Fake, Fate};
 
@@ -164,7 +163,7 @@ impl Rig {
     fn new(handover: Handover, script: &str) -> Self {
         let (fake, directory) = (Fake::start(), Directory::new());
         let (inbox, messages) = Inbox::new().unwrap();
-        let (log, _) = log_writer::start(false).unwrap();
+        let log = crate::testing::log();
         let units = Units::new(fake.address());
         let heard = directory.path("heard").display().to_string();
         let words = ["/bin/sh", "-c", script, &heard].map(str::to_owned);

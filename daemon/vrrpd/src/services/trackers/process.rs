@@ -330,7 +330,7 @@ mod tests {
             ..named("")
         };
         block_on(async {
-            let (log, _writer) = crate::log_writer::start(false).unwrap();
+            let log = crate::testing::log();
             let census = Census::begin(log);
             let mut counts = census.ask(&process).unwrap();
             count_of(&mut counts, 0).await;

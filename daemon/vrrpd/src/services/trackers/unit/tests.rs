@@ -2,7 +2,6 @@ use std::sync::Mutex;
 
 use super::*;
 use crate::channel::{Inbox, Message, Messages};
-use crate::log_writer;
 use crate::testing::PATIENCE;
 use crate::units::fake::{Fake, Fate};
 
@@ -115,7 +114,7 @@ impl Rig {
             }),
         };
         let (inbox, messages) = Inbox::new().unwrap();
-        let (log, _) = log_writer::start(false).unwrap();
+        let log = crate::testing::log();
         let reporter = Reporter {
             tracker: "t".into(),
             last: None,
