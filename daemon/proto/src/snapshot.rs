@@ -29,6 +29,37 @@ pub struct Snapshot {
     /// the sockets fills it in.
     #[serde(default)]
     pub lost: u64,
+    /// Process of the daemon. The engine leaves this empty; the services fill it in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub daemon: Option<DaemonStatus>,
+}
+
+/// Process of the daemon, and its configuration.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DaemonStatus {
+    /// Version of the program.
+    pub version: Arc<str>,
+    /// Start of the process by the wall clock of that moment, in seconds since the Unix epoch.
+    pub started_at: f64,
+    /// Number of reloads of the configuration that succeeded.
+    pub reloads: u64,
+    /// Number of reloads that failed; the configuration in force stayed.
+    pub failed_reloads: u64,
+    /// Last reload, if there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_reload: Option<ReloadStatus>,
+}
+
+/// Result of a reload of the configuration.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReloadStatus {
+    /// Seconds since its end.
+    pub age: f64,
+    /// Kind of the failure, if it failed. The log has the mistakes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Arc<str>>,
 }
 
 /// Number of transitions that a router keeps for its status.

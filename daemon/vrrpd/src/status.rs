@@ -183,6 +183,16 @@ pub(crate) fn render(snapshot: &Snapshot) -> String {
         }
         notes(instance, &mut text);
     }
+    if let Some(error) = failed_reload(snapshot) {
+        let _ = writeln!(text, "{error}");
+    }
+    if snapshot.lost > 0 {
+        let _ = writeln!(
+            text,
+            "{} packets lost: receive buffer overflow",
+            snapshot.lost
+        );
+    }
     if !snapshot.groups.is_empty() {
         let mut rows = vec![["GROUP", "STATE", "FOR", "MEMBERS", "CAUSE"].map(String::from)];
         rows.extend(snapshot.groups.iter().map(group_row));
@@ -217,13 +227,6 @@ pub(crate) fn render(snapshot: &Snapshot) -> String {
         rows.extend(others);
         text.push('\n');
         text.push_str(&table(&rows, |_, _| Style::new()));
-    }
-    if snapshot.lost > 0 {
-        let _ = writeln!(
-            text,
-            "{} packets lost: receive buffer overflow",
-            snapshot.lost
-        );
     }
     if !snapshot.trackers.is_empty() {
         let mut rows =
@@ -602,6 +605,15 @@ fn notes(instance: &RouterStatus, text: &mut String) {
             &format!("dropped: {cause}"),
         );
     }
+}
+
+/// Failure of the last reload.
+fn failed_reload(snapshot: &Snapshot) -> Option<String> {
+    let last = snapshot.daemon.as_ref()?.last_reload.as_ref()?;
+    let (error, age) = (last.error.as_deref()?, age(last.age));
+    Some(format!(
+        "the last reload failed {age} ago, and the former configuration stays in force: {error}"
+    ))
 }
 
 /// [`age`] of a remaining time: rounded up, so that 0 appears only at its end.

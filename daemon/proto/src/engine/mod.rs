@@ -344,6 +344,7 @@ impl Engine {
                 .collect(),
             dropped: self.dropped,
             lost: 0,
+            daemon: None,
         }
     }
 

@@ -17,6 +17,7 @@ use vrrp_proto::snapshot::Snapshot;
 use super::names::Names;
 use super::notify::{self, Notifier};
 use super::params::ServiceParams;
+use super::process;
 use super::program::Runner;
 use super::resources::{self, Order, Resources};
 use super::systemd::{self, StateCounts};
@@ -43,6 +44,7 @@ pub(super) struct Follower {
     notifier: Notifier,
     resources: Resources,
     resources_board: resources::StatusHandle,
+    process: process::StatusHandle,
     /// Configuration to put in force once resources have stopped.
     next: Option<Box<Loaded>>,
     /// Routers whose resources have to stop first.
@@ -57,11 +59,12 @@ pub(super) struct Follower {
     log: Log,
 }
 
-/// Status of notifications and resources. Clones show the same status.
+/// Status of notifications, resources and the process. Clones show the same status.
 #[derive(Clone)]
 pub(super) struct StatusHandles {
     notify: notify::StatusHandle,
     resources: resources::StatusHandle,
+    process: process::StatusHandle,
 }
 
 /// Read of the configuration on another thread: its file system or the user database may not answer.
@@ -85,10 +88,11 @@ impl Reading {
 }
 
 impl StatusHandles {
-    /// Adds notifications and resources to a snapshot of the node.
+    /// Adds notifications, resources and the process to a snapshot of the node.
     pub(super) fn complete(&self, snapshot: &mut Snapshot) {
         self.notify.complete(snapshot);
         self.resources.complete(snapshot);
+        self.process.complete(snapshot);
     }
 }
 
@@ -114,6 +118,7 @@ impl Follower {
             notifier: Notifier::new(params.notify, runner, log.clone()),
             resources: Resources::new(units, resources_board.clone()),
             resources_board,
+            process: process::StatusHandle::new(),
             next: None,
             waits_for: BTreeSet::new(),
             times_told_to_stop: 0,
@@ -134,6 +139,7 @@ impl Follower {
         StatusHandles {
             notify: self.notifier.status_handle(),
             resources: self.resources_board.clone(),
+            process: self.process.clone(),
         }
     }
 
@@ -247,9 +253,12 @@ impl Follower {
                 self.wait_for(first);
             }
             Err(error) => {
-                for line in error.to_string().lines() {
+                let error = error.to_string();
+                for line in error.lines() {
                     self.log.note(Level::ERROR, line);
                 }
+                // Not the mistakes: every user may read the status, and they quote the file.
+                self.process.reloaded(error.lines().next().map(Into::into));
                 let text = "reload failed: the configuration in force stays";
                 self.log.note(Level::ERROR, text);
                 if self.next.is_none() {
@@ -302,6 +311,7 @@ impl Follower {
         self.resources.set(params.resources);
         self.trackers.set(params.probes);
         self.names.set(params.names);
+        self.process.reloaded(None);
         self.tell_ready();
     }
 

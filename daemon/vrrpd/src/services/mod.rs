@@ -8,6 +8,7 @@ mod follower;
 mod names;
 mod notify;
 mod params;
+mod process;
 mod program;
 pub(crate) mod resources;
 mod systemd;

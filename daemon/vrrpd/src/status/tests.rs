@@ -2,7 +2,8 @@ use std::sync::Arc;
 
 use vrrp_proto::notify::Event;
 use vrrp_proto::snapshot::{
-    Counters, NotifyRunStatus, PeerStatus, PriorityStatus, SenderStatus, UnsentStatus,
+    Counters, DaemonStatus, NotifyRunStatus, PeerStatus, PriorityStatus, ReloadStatus,
+    SenderStatus, UnsentStatus,
 };
 use vrrp_proto::wire::hmac::KeyId;
 use vrrp_proto::wire::{ChecksumForm, DropCounts};
@@ -95,6 +96,7 @@ fn table_shows_master_and_cause() {
         ],
         dropped: DropCounts::default(),
         lost: 8633,
+        daemon: None,
     };
     insta::assert_snapshot!(plain(&snapshot), @"
     INSTANCE  STATE   FOR    PRIORITY                  INTERFACE  VRID  MASTER                      ADDRESSES
@@ -274,6 +276,30 @@ fn table_shows_flapping() {
     );
     let most = "\n  flapping: at least 16 transitions in the last minute\n";
     assert!(text.contains(most), "{text}");
+}
+
+#[test]
+fn last_reload_is_shown_if_it_failed() {
+    let rendered = |error: Option<&str>| {
+        render(&Snapshot {
+            daemon: Some(DaemonStatus {
+                version: "0.1.0".into(),
+                started_at: 1.5,
+                reloads: 2,
+                failed_reloads: 1,
+                last_reload: Some(ReloadStatus {
+                    age: 75.4,
+                    error: error.map(Into::into),
+                }),
+            }),
+            ..Snapshot::default()
+        })
+    };
+    let text = rendered(Some("/run/vrrpd.json: invalid configuration"));
+    let note = "the last reload failed 75 s ago, and the former configuration stays in force: \
+                /run/vrrpd.json: invalid configuration\n";
+    assert!(text.contains(note), "{text}");
+    assert!(!rendered(None).contains("reload"));
 }
 
 #[test]
