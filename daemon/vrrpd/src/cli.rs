@@ -1,5 +1,6 @@
 //! Command line.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
@@ -36,6 +37,10 @@ pub(crate) enum Command {
     Explain(ExplainOptions),
     /// Prints transitions and other events of the daemon, also of one that has ended.
     Events(EventsOptions),
+    /// Serves the state of the running daemon as metrics of Prometheus.
+    ///
+    /// A process of its own, which needs no rights. While the daemon does not answer, vrrp_up is 0.
+    Exporter(ExporterOptions),
     /// Deletes the virtual addresses, routes and interfaces that a dead daemon left on this host.
     Cleanup(CleanupOptions),
     /// Prints the JSON Schema of the configuration.
@@ -148,6 +153,15 @@ pub(crate) struct EventsOptions {
     /// Prints one JSON object for each event.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExporterOptions {
+    /// Address and port for HTTP requests, such as [::]:9650 for all addresses of the host.
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9650")]
+    pub(crate) listen: SocketAddr,
+    #[command(flatten)]
+    pub(crate) runtime: RuntimeOptions,
 }
 
 #[derive(Debug, Args)]

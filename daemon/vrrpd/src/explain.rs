@@ -10,15 +10,16 @@ use vrrp_proto::snapshot::{
 use vrrp_proto::{Due, State};
 
 use crate::cli::ExplainOptions;
-use crate::status::{age, disturbances, query};
+use crate::status::{age, ask, disturbances, parse};
 use crate::{Failed, print};
 
 /// Number of past transitions that are shown.
 const TRANSITIONS: usize = 3;
 
 pub(crate) fn explain(options: &ExplainOptions) -> Result<(), Failed> {
-    let answer = query(&options.runtime).map_err(|error| Failed::General.reasons(error))?;
-    let snapshot = answer.snapshot;
+    let snapshot = ask(&options.runtime.control_socket())
+        .and_then(|answer| parse(&answer))
+        .map_err(|error| Failed::General.reasons(error))?;
     let is_meant = |instance: &&RouterStatus| match &options.instance {
         Some(name) => *instance.name == **name,
         None => true,

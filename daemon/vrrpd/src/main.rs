@@ -17,6 +17,8 @@ mod daemon;
 mod event_log;
 mod events;
 mod explain;
+mod exporter;
+mod http_stream;
 mod log_writer;
 mod manual;
 mod node;
@@ -82,6 +84,7 @@ fn main() -> ExitCode {
         Command::Status(options) => status::status(&options),
         Command::Explain(options) => explain::explain(&options),
         Command::Events(options) => events::events(&options),
+        Command::Exporter(options) => exporter::exporter(&options),
         Command::Cleanup(options) => cleanup::cleanup(&options),
         Command::Schema => check::schema(),
         Command::Man => manual::man(),

@@ -57,7 +57,7 @@ const SECTIONS: &[(&str, &[(&str, &str)])] = &[
             ),
             (
                 "control.sock",
-                "Socket from which vrrpd status and vrrpd explain read, in the directory of --runtime-dir.",
+                "Socket from which vrrpd status, explain and exporter read, in the directory of --runtime-dir.",
             ),
             (
                 "events.jsonl, events.1.jsonl",

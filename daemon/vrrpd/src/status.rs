@@ -17,7 +17,7 @@ use vrrp_proto::snapshot::{
 };
 use vrrp_proto::wire::ChecksumForm;
 
-use crate::cli::{RuntimeOptions, StatusOptions};
+use crate::cli::StatusOptions;
 use crate::services::control::REFUSAL;
 use crate::{Failed, print, print_while_read};
 
@@ -36,71 +36,67 @@ const ERASE: &str = "\x1b[2J\x1b[H";
 
 pub(crate) fn status(options: &StatusOptions) -> Result<(), Failed> {
     if !options.watch {
-        let answer = query(&options.runtime).map_err(|error| Failed::General.reasons(error))?;
-        return print(&page(&answer, options.json));
+        let page = page(options).map_err(|error| Failed::General.reasons(error))?;
+        return print(&page);
     }
     let erase = if options.json { "" } else { ERASE };
     loop {
         // The daemon may be restarted meanwhile.
-        match query(&options.runtime) {
-            Ok(answer) => {
-                let page = page(&answer, options.json);
-                if !print_while_read(&format!("{erase}{page}"))? {
-                    return Ok(());
-                }
-            }
+        match page(options) {
+            Ok(page) if print_while_read(&format!("{erase}{page}"))? => {}
+            Ok(_) => return Ok(()),
             Err(error) => drop(Failed::General.reasons(error)),
         }
         std::thread::sleep(PAUSE);
     }
 }
 
-fn page(answer: &Answer, json: bool) -> String {
-    if json {
-        format!("{}\n", answer.text)
+/// Asks the daemon, and renders its answer.
+fn page(options: &StatusOptions) -> Result<String, String> {
+    let answer = ask(&options.runtime.control_socket())?;
+    let snapshot = parse(&answer)?;
+    Ok(if options.json {
+        // As it is: this program may not know all fields.
+        format!("{answer}\n")
     } else {
-        render(&answer.snapshot)
-    }
+        render(&snapshot)
+    })
 }
 
-/// Answer of the daemon.
-pub(crate) struct Answer {
-    /// The snapshot.
-    pub(crate) snapshot: Snapshot,
-    /// The snapshot as the daemon sent it, with fields that this program may not know.
-    text: String,
-}
-
-/// Asks the running daemon for its status.
+/// Asks the daemon for its snapshot, one JSON object. Takes [`PATIENCE`] at most.
 ///
 /// # Errors
-/// If there is no answer, or none that can be understood; the text names what to do.
-pub(crate) fn query(runtime: &RuntimeOptions) -> Result<Answer, String> {
-    let socket = runtime.control_socket();
-    let text = ask(&socket).map_err(|error| {
+/// A message if there is no daemon, or if its answer is incomplete or a refusal.
+pub(crate) fn ask(socket: &Path) -> Result<String, String> {
+    let answer = read(socket).map_err(|error| {
         format!(
             "cannot read the status from {}: {error}; is vrrpd running, and may this user open its socket?",
             socket.display()
         )
     })?;
-    if text.is_empty() {
+    if answer.is_empty() {
         return Err("the daemon is stopping".to_owned());
     }
-    let refusal = serde_json::from_str::<BTreeMap<String, String>>(&text);
-    if let Some(error) = refusal.ok().and_then(|mut it| it.remove(REFUSAL)) {
-        return Err(error);
+    let refusal = serde_json::from_str::<BTreeMap<String, String>>(&answer);
+    match refusal.ok().and_then(|mut it| it.remove(REFUSAL)) {
+        Some(error) => Err(error),
+        None => Ok(answer),
     }
-    match serde_json::from_str(&text) {
-        Ok(snapshot) => Ok(Answer { snapshot, text }),
-        Err(error) => Err(format!(
-            "cannot parse the status: {error}; the running vrrpd may have another version"
-        )),
-    }
+}
+
+/// Parses the daemon's answer.
+///
+/// # Errors
+/// A message if it is no snapshot.
+pub(crate) fn parse(answer: &str) -> Result<Snapshot, String> {
+    serde_json::from_str(answer).map_err(|error| {
+        format!("cannot parse the status: {error}; the running vrrpd may have another version")
+    })
 }
 
 /// Reads the daemon's answer, one JSON object. The daemon sends it without a request. Another program may
 /// listen at the socket.
-fn ask(socket: &Path) -> io::Result<String> {
+fn read(socket: &Path) -> io::Result<String> {
     let until = Instant::now() + PATIENCE;
     let mut stream = UnixStream::connect(socket)?;
     let mut bytes = Vec::new();

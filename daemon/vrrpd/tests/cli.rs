@@ -220,6 +220,18 @@ fn status_without_daemon_names_socket() {
 }
 
 #[test]
+fn exporter_names_address_that_cannot_be_used() {
+    // An address of documentation, which no interface has.
+    let output = vrrpd(&["exporter", "--listen", "192.0.2.1:9650"]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let complaint = text(&output.stderr);
+    assert!(
+        complaint.starts_with("vrrpd: cannot listen at 192.0.2.1:9650: "),
+        "{complaint}"
+    );
+}
+
+#[test]
 fn schema_equals_committed_schema() {
     let output = vrrpd(&["schema"]);
     assert_eq!(output.status.code(), Some(0));
@@ -237,7 +249,7 @@ fn help_lists_commands_and_version_is_printed() {
         format!("vrrpd {}\n", env!("CARGO_PKG_VERSION"))
     );
     let help = vrrpd(&["--help"]);
-    for command in ["run", "check", "convert", "status", "cleanup", "schema"] {
+    for command in COMMANDS {
         assert!(text(&help.stdout).contains(command), "{command}");
     }
 }
@@ -256,7 +268,7 @@ fn completions_offer_visible_commands_only() {
         let output = vrrpd(&["completions", shell]);
         assert_eq!(output.status.code(), Some(0), "{output:?}");
         let script = text(&output.stdout);
-        for command in ["run", "check", "convert", "status", "cleanup", "schema"] {
+        for command in COMMANDS {
             assert!(script.contains(command), "{command} in {shell}: {script}");
         }
         assert!(!script.contains("completions"), "{shell}: {script}");
@@ -265,6 +277,11 @@ fn completions_offer_visible_commands_only() {
     assert_eq!(output.status.code(), Some(2), "{output:?}");
     assert!(text(&output.stderr).contains("bash, elvish, fish, powershell, zsh"));
 }
+
+/// Commands that users see.
+const COMMANDS: [&str; 7] = [
+    "run", "check", "convert", "status", "exporter", "cleanup", "schema",
+];
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_vrrpd");
 

@@ -5,19 +5,16 @@
 
 use std::error::Error as _;
 use std::future::poll_fn;
-use std::io;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 
 use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::http1;
 use hyper::header::{ACCEPT, CONNECTION, HOST, HeaderValue, LOCATION, USER_AGENT};
-use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper::{Request, Response, StatusCode};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite};
 use vrrp_config::{Host, Http, Method};
 
 use super::complaint::Complaint;
@@ -25,6 +22,7 @@ use super::network::{Answer, Listener, Target, connect, excerpt};
 use super::time_limit::TimeLimit;
 use super::tls::Tls;
 use super::{Reporter, turns};
+use crate::http_stream::Stream;
 
 /// Most bytes of the head of a response.
 const LONGEST_HEAD: usize = 32 * 1024;
@@ -228,42 +226,6 @@ fn shown(status: StatusCode) -> String {
     match status.canonical_reason() {
         Some(reason) => format!("{} {reason}", status.as_str()),
         None => status.as_str().to_owned(),
-    }
-}
-
-/// Adapter from a stream of tokio to one of hyper.
-struct Stream<S>(S);
-
-impl<S: AsyncRead + Unpin> Read for Stream<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        mut room: ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        let mut bytes = [0; 4096];
-        let length = bytes.len().min(room.remaining());
-        let mut buffer = ReadBuf::new(&mut bytes[..length]);
-        ready!(Pin::new(&mut self.0).poll_read(context, &mut buffer))?;
-        room.put_slice(buffer.filled());
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl<S: AsyncWrite + Unpin> Write for Stream<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(context)
     }
 }
 
