@@ -7,6 +7,7 @@
 #   assertions.nix  mistakes that evaluation finds
 #   service.nix     the unit that runs the daemon
 #   polkit.nix      the units that the daemon and its check scripts may manage
+#   exporter.nix    metrics for Prometheus
 #   firewall.nix    rules that accept advertisements
 #   devices.nix     keeps DHCP clients off the interfaces of virtual MAC addresses
 #   instance.nix    properties of an instance, for the other files
@@ -54,6 +55,7 @@ in
   imports = [
     ./assertions.nix
     ./devices.nix
+    ./exporter.nix
     ./firewall.nix
     ./polkit.nix
     ./service.nix

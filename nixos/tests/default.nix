@@ -43,6 +43,7 @@ let
 in
 lib.mapAttrs' (name: tests: lib.nameValuePair "module-${name}" (ring name tests)) {
   configuration = import ./configuration.nix { inherit hosts lib withoutOptions; };
+  exporter = import ./exporter.nix { inherit hosts lib; };
   firewall = import ./firewall.nix { inherit hosts lib; };
   mistakes = import ./mistakes.nix {
     inherit lib pkgs;

@@ -41,6 +41,24 @@ rec {
     };
   };
 
+  # With the exporter on an IPv6 address, and a port of its own in the firewall.
+  monitored = host {
+    services.vrrp = {
+      enable = true;
+      instances.VI_1 = {
+        interface = "eth1";
+        virtualRouterId = 51;
+        virtualAddresses = [ "192.168.224.100/24" ];
+      };
+      exporter = {
+        enable = true;
+        listenAddress = "::";
+        port = 9999;
+        openFirewall = true;
+      };
+    };
+  };
+
   # As many options as possible at once.
   most = host {
     services.vrrp = {
