@@ -12,11 +12,13 @@
 //! Steps 2 to 4 continue after a problem, and [`Problems`] contains all problems, each with its
 //! path, the value and the remedy. `secret` then reads the passwords and keys from their files, and
 //! `programs` looks at the permissions of programs. Only these two depend on the host; the others are
-//! functions of the text, so that a configuration can be checked on the machine that builds it.
+//! functions of the text, so that a configuration can be checked on the machine that builds it. [`compare()`]
+//! finds what does not fit together in the configurations of several hosts.
 
 mod address;
 mod check;
 mod command;
+mod compare;
 mod duration;
 mod excerpt;
 mod field;
@@ -53,6 +55,7 @@ use vrrp_proto::notify::{Notify, Subject};
 use vrrp_proto::params::NodeParams;
 use vrrp_proto::resources::ResourceParams;
 
+pub use compare::{Difference, Host as ComparedHost, Setting, Severity, compare};
 pub use excerpt::excerpt;
 pub use notify::{Command, Style};
 pub use problem::{Path, Problem, Problems};
@@ -177,6 +180,8 @@ pub struct Loaded {
     pub resources: BTreeMap<Arc<str>, ResourceParams>,
     /// Warnings about settings that are valid but probably unintended, in the order of the file.
     pub warnings: Vec<Problem>,
+    /// Kind of the authentication (`pass` or `hmac`) of each router with a secret that was skipped.
+    pub skipped: BTreeMap<Arc<str>, &'static str>,
 }
 
 /// Reason why there is no configuration to run.
@@ -257,16 +262,23 @@ impl Checked {
             credentials,
             problems: Vec::new(),
             warnings,
+            has_skipped: false,
         };
+        let mut skipped = BTreeMap::new();
         for Pending {
             instance,
             authentication,
         } in pending
         {
+            let kind = authentication.kind();
+            reading.has_skipped = false;
             if let Some(authentication) = authentication.complete(&mut reading)
                 && let Some(router) = node.routers.get_mut(&instance)
             {
                 router.authentication = authentication;
+            }
+            if reading.has_skipped {
+                skipped.insert(instance, kind);
             }
         }
         let Reading {
@@ -279,6 +291,7 @@ impl Checked {
                 notify,
                 resources,
                 warnings,
+                skipped,
             })
         } else {
             Err(Problems::new(problems))

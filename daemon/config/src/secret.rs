@@ -61,6 +61,8 @@ pub(crate) struct Reading<'a> {
     pub(crate) credentials: Option<&'a FilePath>,
     pub(crate) problems: Vec<Problem>,
     pub(crate) warnings: Vec<Problem>,
+    /// Whether a file was skipped ([`Secrets::Skip`]).
+    pub(crate) has_skipped: bool,
 }
 
 /// Reason why a file contains no usable secret. No message reveals the content of the file.
@@ -87,6 +89,14 @@ enum Failure {
 }
 
 impl PendingAuthentication {
+    /// Returns the key of this kind of authentication in the configuration.
+    pub(crate) const fn kind(&self) -> &'static str {
+        match self {
+            Self::Pass(_) => "pass",
+            Self::Hmac(_) => "hmac",
+        }
+    }
+
     /// Reads the missing secrets. `None` if a secret cannot be read or must not be read
     /// ([`Secrets::Skip`]).
     pub(crate) fn complete(self, reading: &mut Reading<'_>) -> Option<Authentication> {
@@ -144,6 +154,7 @@ impl Reading<'_> {
         meaning: impl FnOnce(&[u8]) -> Result<T, Failure>,
     ) -> Option<T> {
         if self.secrets == Secrets::Skip {
+            self.has_skipped = true;
             return None;
         }
         let read = file.read(self.credentials, most).and_then(|(bytes, open)| {

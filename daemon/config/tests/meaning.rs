@@ -152,6 +152,7 @@ fn example_of_the_design_loads() {
         notify: {},
         resources: {},
         warnings: [],
+        skipped: {},
     }
     "#);
     let password = Password::new(b"1111").unwrap();

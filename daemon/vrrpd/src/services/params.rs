@@ -48,6 +48,7 @@ impl ServiceParams {
             notify,
             resources,
             warnings: _,
+            skipped: _,
         } = loaded;
         let params = Self {
             probes,
