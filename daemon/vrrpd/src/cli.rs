@@ -25,6 +25,10 @@ pub(crate) enum Command {
     /// SIGTERM and SIGINT hand over mastership, SIGHUP reloads the configuration.
     Run(RunOptions),
     /// Checks a configuration and prints all mistakes. Exit status 2 if there is one.
+    ///
+    /// With the configurations of several hosts it also compares what has to agree between them, such as VRID,
+    /// addresses and authentication, and what has to differ, such as the priorities. These may be files of
+    /// keepalived, which are converted first.
     Check(CheckOptions),
     /// Converts a keepalived.conf and prints the configuration.
     ///
@@ -71,9 +75,9 @@ pub(crate) struct RunOptions {
 
 #[derive(Debug, Args)]
 pub(crate) struct CheckOptions {
-    /// Configuration file.
-    #[arg(default_value = DEFAULT_CONFIGURATION)]
-    pub(crate) file: PathBuf,
+    /// Configuration file, or one of each host.
+    #[arg(value_name = "FILE", default_value = DEFAULT_CONFIGURATION)]
+    pub(crate) files: Vec<PathBuf>,
     /// Skips the files with passwords and keys: they may exist on the target host only.
     #[arg(long)]
     pub(crate) without_secrets: bool,
@@ -101,14 +105,24 @@ pub(crate) struct ConvertOptions {
 impl ConvertOptions {
     /// Name in conditions.
     pub(crate) fn id(&self) -> String {
-        let short = |name: &str| name.split('.').next().unwrap_or_default().to_owned();
         match (&self.id, &self.host) {
             (Some(id), _) => id.clone(),
-            (None, Some(host)) => short(host),
-            (None, None) => nix::unistd::gethostname()
-                .map_or_else(|_| String::new(), |name| short(&name.to_string_lossy())),
+            (None, Some(host)) => short_name(host),
+            (None, None) => this_host(),
         }
     }
+}
+
+/// Name of this host up to the first dot; empty if it has none.
+pub(crate) fn this_host() -> String {
+    nix::unistd::gethostname().map_or_else(
+        |_| String::new(),
+        |name| short_name(&name.to_string_lossy()),
+    )
+}
+
+fn short_name(name: &str) -> String {
+    name.split('.').next().unwrap_or_default().to_owned()
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

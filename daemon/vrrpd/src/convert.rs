@@ -6,7 +6,7 @@ use std::path::Path;
 
 use vrrp_import::{Conversion, Files, Kind};
 
-use crate::cli::{ConvertOptions, Format};
+use crate::cli::{self, ConvertOptions, Format};
 use crate::{Failed, print};
 
 pub(crate) fn convert(options: &ConvertOptions) -> Result<(), Failed> {
@@ -29,6 +29,29 @@ pub(crate) fn convert(options: &ConvertOptions) -> Result<(), Failed> {
         return Err(Failed::Configuration);
     }
     Ok(())
+}
+
+/// Converts `file` for a comparison with other hosts. Prints the mistakes, if there are any, and otherwise how
+/// many settings have no equivalent.
+pub(crate) fn json(file: &Path) -> Result<String, Failed> {
+    let files = FileSystem {
+        file,
+        text: vrrp_config::read(file)?,
+    };
+    let id = cli::this_host();
+    let Conversion { output, report } =
+        vrrp_import::convert(&files, file, &id, vrrp_import::Format::Json);
+    let Some(json) = output else {
+        return Err(Failed::Configuration.reasons(report));
+    };
+    if report.has(Kind::NotConverted) {
+        let file = file.display();
+        let note = format!(
+            "{file}: some settings have no equivalent: `vrrpd convert {file}` lists them\n"
+        );
+        print(&note)?;
+    }
+    Ok(json)
 }
 
 /// Files of this host. The first one is read once, because it may be a pipe.

@@ -135,6 +135,57 @@ fn check_recognises_keepalived_conf() {
 }
 
 #[test]
+fn check_compares_hosts_of_both_formats() {
+    let one = File::with("host-1.json", COURSE);
+    let two = File::with(
+        "host-2.conf",
+        &KEEPALIVED.replace("priority 100", "priority 90"),
+    );
+    let output = vrrpd(&["check", one.name(), two.name()]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let shown = text(&output.stdout);
+    assert!(shown.ends_with("2 hosts fit together\n"), "{shown}");
+    assert!(shown.contains("lists them"), "{shown}");
+
+    let three = File::with("host-3.json", &COURSE.replace("1111", "2222"));
+    let output = vrrpd(&["check", one.name(), two.name(), three.name()]);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    let complaint = text(&output.stderr);
+    let odd = format!(
+        "{}: instances.VI_1.authentication.pass: most hosts have another password",
+        three.name()
+    );
+    assert!(complaint.contains(&odd), "{complaint}");
+    assert!(
+        text(&output.stdout).contains("warning: equal priorities"),
+        "{output:?}"
+    );
+}
+
+#[test]
+fn check_of_several_hosts_reports_mistakes_of_each() {
+    let one = File::with(
+        "wrong-1.json",
+        &COURSE.replace("\"priority\": 100", "\"priority\": 0"),
+    );
+    let two = File::with(
+        "wrong-2.conf",
+        &KEEPALIVED.replace("advert_int", "advert_imt"),
+    );
+    let output = vrrpd(&["check", one.name(), two.name()]);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    let complaint = text(&output.stderr);
+    assert!(
+        complaint.contains("instances.VI_1.priority = 0"),
+        "{complaint}"
+    );
+    assert!(
+        complaint.contains("did you mean `advert_int`?"),
+        "{complaint}"
+    );
+}
+
+#[test]
 fn check_names_missing_file_with_exit_status_1() {
     let output = vrrpd(&["check", "/nowhere/config.json"]);
     assert_eq!(output.status.code(), Some(1));
