@@ -21,6 +21,7 @@
         pkgs:
         import ./vm-tests {
           inherit lib pkgs;
+          inherit (self.lib) cluster;
           module = self.nixosModules.vrrp;
           inherit (ownPackages pkgs) vrrpd;
         };
@@ -58,6 +59,9 @@
             services.vrrp.package = lib.mkDefault (ownPackages pkgs).vrrpd;
           };
       };
+
+      # One definition for all hosts of a virtual router: a module for each of them.
+      lib.cluster = import ./nixos/cluster.nix { inherit lib; };
 
       # Configuration of the VM test hosts for other distributions, see vm-tests/rendered.nix.
       lib.rendered = lib.mapAttrs (

@@ -2,6 +2,8 @@
 {
   lib,
   pkgs,
+  # `lib.cluster` of the flake.
+  cluster,
   # NixOS module services.vrrp, with the daemon of this flake as package.
   module,
   # Package of the daemon.
@@ -33,7 +35,7 @@ let
         module
         ./host.nix
       ];
-      _module.args = { inherit vrrpd; };
+      _module.args = { inherit cluster vrrpd; };
 
       # Plain Python, which vm-tests/qemu runs as well.
       testScript = seconds + builtins.readFile ./common.py + builtins.readFile ./${name}.py;

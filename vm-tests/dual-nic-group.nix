@@ -1,6 +1,7 @@
 # Experiment 2 as in dual-nic, and both instances in a sync group.
+{ cluster, ... }:
 let
-  inherit (import ./dual-nic.nix) nodes;
+  inherit (import ./dual-nic.nix { inherit cluster; }) nodes;
   group = {
     services.vrrp.syncGroups.VG_1.members = [
       "VI_1"

@@ -42,6 +42,10 @@ let
       throw "nixos/tests/${name}.nix: ${lib.concatMapStringsSep "\n" tell failures}";
 in
 lib.mapAttrs' (name: tests: lib.nameValuePair "module-${name}" (ring name tests)) {
+  cluster = import ./cluster.nix {
+    inherit lib;
+    evalHost = eval evalHost;
+  };
   configuration = import ./configuration.nix { inherit hosts lib withoutOptions; };
   exporter = import ./exporter.nix { inherit hosts lib; };
   firewall = import ./firewall.nix { inherit hosts lib; };
