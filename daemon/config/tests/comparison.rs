@@ -307,9 +307,9 @@ fn unicast_is_set_on_all_hosts() {
         r#""priority": 50, "unicast": { "peers": ["192.0.2.1", "192.0.2.2"] }"#,
     ]), @r"
     error: unicast must be set on all hosts or on none: a host with peers accepts no multicast, and sends none
-      a.json: instances.VI_1.unicast = set
-      b.json: instances.VI_1.unicast = not set: on most hosts set
-      c.json: instances.VI_1.unicast = set
+      a.json: instances.VI_1.unicast = peers
+      b.json: instances.VI_1.unicast = none: most hosts have peers
+      c.json: instances.VI_1.unicast = peers
     ");
     assert_snapshot!(compared_instances([
         r#""priority": 150, "unicast": { "peers": ["192.0.2.2"], "ttl": 64 }"#,

@@ -4,6 +4,7 @@
 //! [`virtual_router`] finds the instances of the hosts that are one virtual router. [`settings`], [`peers`] and
 //! [`groups`] compare them. If more than half of the hosts agree, the others are marked as odd.
 
+mod agreement;
 mod difference;
 mod groups;
 mod peers;

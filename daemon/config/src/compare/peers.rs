@@ -6,8 +6,15 @@ use std::collections::BTreeSet;
 use vrrp_proto::Family;
 use vrrp_proto::params::{Peer, Unicast};
 
-use super::difference::{Difference, Severity, list, majority};
+use super::agreement::Rule;
+use super::difference::{Difference, Severity, list};
 use super::virtual_router::{Instance, VirtualRouter};
+
+const UNICAST: Rule<'_> = Rule {
+    key: "unicast",
+    severity: Severity::Error,
+    message: "must be set on all hosts or on none: a host with peers accepts no multicast, and sends none",
+};
 
 /// Adds the differences between the `unicast` of the instances of `router`.
 pub(super) fn check(router: &VirtualRouter<'_>, found: &mut Vec<Difference>) {
@@ -16,35 +23,14 @@ pub(super) fn check(router: &VirtualRouter<'_>, found: &mut Vec<Difference>) {
         .iter()
         .filter_map(|instance| Some((instance, instance.params.unicast.as_ref()?)))
         .collect();
-    if !with.is_empty() && with.len() < all.len() {
-        found.push(mixture(&all));
-    }
+    found.extend(UNICAST.check(&all, |each| {
+        let is_set = each.params.unicast.is_some();
+        if is_set { "peers" } else { "none" }.to_owned()
+    }));
     for family in Family::ALL {
         unnamed_hosts(&with, family, found);
     }
     distant_hosts(&with, found);
-}
-
-/// Some hosts send to peers and others to the multicast group.
-fn mixture(all: &[Instance<'_>]) -> Difference {
-    let word = |instance: &Instance<'_>| match &instance.params.unicast {
-        Some(_) => "set",
-        None => "not set",
-    };
-    let words: Vec<&str> = all.iter().map(word).collect();
-    let usual = majority(&words);
-    let settings = all.iter().zip(&words).map(|(instance, word)| {
-        let odd = usual.filter(|usual| *usual != word);
-        let odd = odd.map(|usual| format!("on most hosts {usual}"));
-        instance.setting("unicast", Some((*word).to_owned()), odd)
-    });
-    Difference {
-        severity: Severity::Error,
-        message: "unicast must be set on all hosts or on none: a host with peers accepts no multicast, and sends \
-                  none"
-            .to_owned(),
-        settings: settings.collect(),
-    }
 }
 
 /// Reports lists of peers without a host of the virtual router. The address of a host is its `source`; without

@@ -4,124 +4,86 @@
 use core::net::IpAddr;
 use std::collections::{BTreeMap, BTreeSet};
 
-use vrrp_proto::params::{Authentication, HmacMode, HmacParams, RouterParams};
+use vrrp_proto::params::{Authentication, HmacMode, HmacParams};
 use vrrp_proto::{Family, Version};
 
-use super::difference::{Difference, Severity, list, majority, shortened};
+use super::agreement::Rule;
+use super::difference::{Difference, Setting, Severity, list, majority, shortened};
 use super::virtual_router::{Instance, VirtualRouter};
 use crate::duration::BoundedDuration;
+
+const VRID: Rule<'_> = Rule {
+    key: "virtualRouterId",
+    severity: Severity::Error,
+    message: "must be the same on all hosts: a host ignores advertisements of another VRID and becomes master too",
+};
+
+const VERSION: Rule<'_> = Rule {
+    key: "version",
+    severity: Severity::Error,
+    message: "must be the same on all hosts: a host ignores advertisements of another version and becomes master too",
+};
+
+/// RFC 3768 section 7.1.
+const INTERVAL_2: Rule<'_> = Rule {
+    key: "advertInterval",
+    severity: Severity::Error,
+    message: "must be the same on all hosts: with version 2 a host drops advertisements of another interval and \
+              becomes master too",
+};
+
+/// RFC 9568 section 6.4.2.
+const INTERVAL_3: Rule<'_> = Rule {
+    key: "advertInterval",
+    severity: Severity::Warning,
+    message: "should be the same on all hosts: a backup uses the interval of the master, so the time of a take-over \
+              depends on the master",
+};
+
+const ACCEPT_MODE: Rule<'_> = Rule {
+    key: "acceptMode",
+    severity: Severity::Error,
+    message: "must be the same on all hosts: the virtual addresses would answer on some masters only",
+};
+
+const VIRTUAL_MAC: Rule<'_> = Rule {
+    key: "virtualMac",
+    severity: Severity::Warning,
+    message: "should be the same on all hosts: otherwise the addresses change their MAC address at each take-over",
+};
+
+const AUTHENTICATION: Rule<'_> = Rule {
+    key: "authentication",
+    severity: Severity::Error,
+    message: "must be of the same kind on all hosts: other advertisements are dropped",
+};
 
 /// Adds the differences between the instances of `router`, except for those of its peers.
 pub(super) fn check(router: &VirtualRouter<'_>, found: &mut Vec<Difference>) {
     let all: Vec<Instance<'_>> = router.iter().copied().collect();
-    let mut agree = |instances: &[Instance<'_>], rule: Rule<'_>, value: Value| {
-        found.extend(disagreement(instances, &rule, value));
-    };
-    let rule = |key, severity, message| Rule {
-        key,
-        severity,
-        message,
-    };
-
-    agree(
-        &all,
-        rule(
-            "virtualRouterId",
-            Severity::Error,
-            "must be the same on all hosts: a host ignores advertisements of another VRID and becomes master too",
-        ),
-        |params| params.vrid.to_string(),
-    );
-    agree(
-        &all,
-        rule(
-            "version",
-            Severity::Error,
-            "must be the same on all hosts: a host ignores advertisements of another version and becomes master too",
-        ),
-        |params| params.version.number().to_string(),
-    );
-    let speaks_2 = all
-        .iter()
-        .any(|instance| instance.params.version == Version::V2);
-    agree(
-        &all,
-        match speaks_2 {
-            true => rule(
-                "advertInterval",
-                Severity::Error,
-                "must be the same on all hosts: with version 2 a host drops advertisements of another interval \
-                 and becomes master too",
-            ),
-            false => rule(
-                "advertInterval",
-                Severity::Warning,
-                "should be the same on all hosts: a backup uses the interval of the master, so the time of a \
-                 take-over depends on the master",
-            ),
-        },
-        |params| BoundedDuration(params.interval.duration()).to_string(),
-    );
     // The owner accepts packets whatever its setting is.
-    let others: Vec<Instance<'_>> = all
-        .iter()
-        .filter(|instance| !instance.params.priority.is_owner())
-        .copied()
-        .collect();
-    agree(
-        &others,
-        rule(
-            "acceptMode",
-            Severity::Error,
-            "must be the same on all hosts: the virtual addresses would answer on some masters only",
-        ),
-        |params| params.accept.to_string(),
-    );
-    agree(
-        &all,
-        rule(
-            "virtualMac",
-            Severity::Warning,
-            "should be the same on all hosts: otherwise the addresses change their MAC address at each take-over",
-        ),
-        |params| params.virtual_mac.is_some().to_string(),
-    );
+    let is_owner = |instance: &Instance<'_>| instance.params.priority.is_owner();
+    let others: Vec<Instance<'_>> = all.iter().filter(|each| !is_owner(each)).copied().collect();
+    let has_version_2 = all.iter().any(|each| each.params.version == Version::V2);
+    let interval = if has_version_2 {
+        INTERVAL_2
+    } else {
+        INTERVAL_3
+    };
+
+    found.extend(VRID.check(&all, |each| each.params.vrid.to_string()));
+    found.extend(VERSION.check(&all, |each| each.params.version.number().to_string()));
+    found.extend(interval.check(&all, |each| {
+        BoundedDuration(each.params.interval.duration()).to_string()
+    }));
+    found.extend(ACCEPT_MODE.check(&others, |each| each.params.accept.to_string()));
+    found.extend(VIRTUAL_MAC.check(&all, |each| each.params.virtual_mac.is_some().to_string()));
     addresses(&all, found);
-    authentication(&all, found);
-    priorities(&all, found);
+    found.extend(AUTHENTICATION.check(&all, |each| each.authentication().to_owned()));
+    passwords(&all, found);
+    keys(&all, found);
+    owners(&all, found);
     sources(&all, found);
-}
-
-/// A setting that should be the same on all hosts.
-struct Rule<'r> {
-    key: &'r str,
-    severity: Severity,
-    /// The rule with its reason.
-    message: &'r str,
-}
-
-/// Displayed value of a setting.
-type Value = fn(&RouterParams) -> String;
-
-fn disagreement(instances: &[Instance<'_>], rule: &Rule<'_>, value: Value) -> Option<Difference> {
-    let values: Vec<String> = instances
-        .iter()
-        .map(|instance| value(instance.params))
-        .collect();
-    if values.windows(2).all(|pair| pair[0] == pair[1]) {
-        return None;
-    }
-    let usual = majority(&values);
-    let settings = instances.iter().zip(&values).map(|(instance, value)| {
-        let usual = usual.filter(|usual| *usual != value);
-        let odd = usual.map(|usual| format!("most hosts have {usual}"));
-        instance.setting(rule.key, Some(value.clone()), odd)
-    });
-    Some(Difference {
-        severity: rule.severity,
-        message: format!("{} {}", rule.key, rule.message),
-        settings: settings.collect(),
-    })
 }
 
 /// Checks the set of virtual addresses, their prefixes, and their order.
@@ -184,31 +146,7 @@ fn differs<'i, T: PartialEq>(
         .any(|pair| value(&pair[0]) != value(&pair[1]))
 }
 
-/// Checks kind, password and keys. Secrets that were skipped are not compared.
-fn authentication(all: &[Instance<'_>], found: &mut Vec<Difference>) {
-    const KEY: &str = "authentication";
-    let kinds: Vec<&str> = all.iter().map(Instance::authentication).collect();
-    if let Some(difference) = kinds.windows(2).any(|pair| pair[0] != pair[1]).then(|| {
-        let usual = majority(&kinds);
-        let settings = all.iter().zip(&kinds).map(|(instance, kind)| {
-            let odd = usual.filter(|usual| *usual != kind);
-            let odd = odd.map(|usual| format!("most hosts have {usual}"));
-            instance.setting(KEY, Some((*kind).to_owned()), odd)
-        });
-        Difference {
-            severity: Severity::Error,
-            message: format!(
-                "{KEY} must be of the same kind on all hosts: other advertisements are dropped"
-            ),
-            settings: settings.collect(),
-        }
-    }) {
-        found.push(difference);
-    }
-    passwords(all, found);
-    keys(all, found);
-}
-
+/// Checks the passwords. One that was skipped is not compared.
 fn passwords(all: &[Instance<'_>], found: &mut Vec<Difference>) {
     let with = all
         .iter()
@@ -285,9 +223,9 @@ fn keys(all: &[Instance<'_>], found: &mut Vec<Difference>) {
 }
 
 fn undelivered(
-    sent: super::Setting,
+    sent: Setting,
     message: &str,
-    rejecting: impl Iterator<Item = super::Setting>,
+    rejecting: impl Iterator<Item = Setting>,
 ) -> Option<Difference> {
     let rejecting: Vec<_> = rejecting.collect();
     (!rejecting.is_empty()).then(|| Difference {
@@ -298,7 +236,7 @@ fn undelivered(
 }
 
 /// Checks that at most one host is the owner.
-fn priorities(all: &[Instance<'_>], found: &mut Vec<Difference>) {
+fn owners(all: &[Instance<'_>], found: &mut Vec<Difference>) {
     let owners = all
         .iter()
         .filter(|instance| instance.params.priority.is_owner());
