@@ -72,6 +72,19 @@
         )
       ) (vmTests nixpkgs.legacyPackages.x86_64-linux);
 
+      # The unit of the Debian package.
+      lib.debianUnit = import ./nixos/debian-unit.nix {
+        inherit lib;
+        host =
+          (lib.nixosSystem {
+            system = "x86_64-linux";
+            modules = [
+              self.nixosModules.vrrp
+              { services.vrrp.enable = true; }
+            ];
+          }).config;
+      };
+
       checks = eachSystem (
         pkgs:
         {

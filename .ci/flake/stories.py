@@ -6,7 +6,6 @@ annotations are checked in addition.
 """
 
 import ast
-import json
 import os
 import subprocess
 import sys
@@ -14,6 +13,9 @@ import tempfile
 from pathlib import Path
 
 STORIES = Path(__file__).resolve().parents[2] / "vm-tests"
+sys.path.insert(0, str(STORIES / "qemu"))
+from guests import render  # noqa: E402 - the path was just added
+
 MYPY = ["mypy", "--no-implicit-optional", "--pretty", "--no-color-output", "--check-untyped-defs"]
 
 # Fails to type-check if the machines on Debian lack a method that VM tests may use.
@@ -32,7 +34,7 @@ def script(story: str) -> str:
 
 
 def hosts(story: str) -> list[str]:
-    return list(json.loads((STORIES / "rendered" / f"{story}.json").read_text()))
+    return list(render.load(story))
 
 
 def declared(declarations: str) -> list[str]:
@@ -68,7 +70,7 @@ def check_names(name: str, text: str, builtins: list[str]) -> bool:
 
 def main() -> int:
     driver = (STORIES / "driver.py").read_text()
-    stories = sorted(path.stem for path in (STORIES / "rendered").glob("*.json"))
+    stories = render.stories()
     modules = {"machines_of_qemu": driver + GUESTS}
     for story in stories:
         machines = "".join(f"{host}: Machine\n" for host in hosts(story))

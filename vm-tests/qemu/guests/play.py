@@ -10,7 +10,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from .render import PROJECT, RENDERED
+from . import debian
+from .render import PROJECT, stories
 from .stage import Stage, enter_namespace
 
 STORIES = PROJECT / "vm-tests"
@@ -77,7 +78,7 @@ def too_long(_: int, __: FrameType | None) -> None:
 
 
 def main(arguments: list[str], usage: str | None) -> int:
-    known = sorted(path.stem for path in RENDERED.glob("*.json"))
+    known = stories()
     wrong = [story for story in arguments if story not in known]
     if wrong:
         print(f"{usage}\nno such test: {' '.join(wrong)}; available: {' '.join(known)}")
@@ -90,6 +91,8 @@ def main(arguments: list[str], usage: str | None) -> int:
     for story in arguments or known:
         if story in NOT_FOR_DEBIAN:
             say(f"{story}: NOT RUN: {NOT_FOR_DEBIAN[story]}")
+        elif story in debian.STORIES and debian.package() is None:
+            say(f"{story}: NOT RUN: no package: DESTINATION=target debian/rules binary")
         elif not play(story, vrrpd):
             failed.append(story)
     if failed:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from . import debian
+
 UNITS = "/etc/systemd/system"
 # Units that the package installs beside the program.
 SYSTEMD = Path(__file__).resolve().parents[3] / "daemon/vrrpd/systemd"
@@ -236,7 +238,10 @@ def provision(story: str, name: str, host: dict[str, Any], vrrpd: Path) -> Files
     for unit in ONESHOTS.get(story, []):
         files.add(f"{UNITS}/{unit}.service", ONESHOT)
 
-    firewall(files, host)
+    if host["firewall"] is not None:
+        firewall(files, host)
+    if host.get("package") and (package := debian.package()) is not None:
+        files.add("/root/vrrpd.deb", package.read_bytes())
     if host["daemon"] is not None:
         daemon(files, host["daemon"], vrrpd)
     if host["httpd"]:

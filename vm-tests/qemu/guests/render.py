@@ -1,4 +1,5 @@
-"""Output of the NixOS module for the hosts of the VM tests, stored in `vm-tests/rendered/`.
+"""Output of the NixOS module for the hosts of the VM tests, stored in `vm-tests/rendered/`, and for the
+Debian package, stored in `debian/`.
 
 Without Nix the stored files are used.
 """
@@ -8,8 +9,11 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from . import debian
+
 PROJECT = Path(__file__).resolve().parents[3]
 RENDERED = PROJECT / "vm-tests" / "rendered"
+UNIT = PROJECT / "debian" / "vrrpd.vrrp.service"
 EVALUATE = PROJECT / "nixos" / "evaluate"
 # Exit status of EVALUATE without Nix.
 NO_NIX = 3
@@ -17,34 +21,51 @@ NO_NIX = 3
 Story = dict[str, dict[str, Any]]
 
 
-def evaluate() -> dict[str, str] | None:
-    """Evaluates the files, by name; `None` without Nix."""
+def evaluate() -> dict[Path, str] | None:
+    """Evaluates the files, by path; `None` without Nix."""
+    rendered, unit = value("lib.rendered"), value("lib.debianUnit")
+    if rendered is None or unit is None:
+        return None
+    stories = {
+        RENDERED / f"{story}.json": json.dumps(hosts, indent=2, sort_keys=True) + "\n"
+        for story, hosts in rendered.items()
+    }
+    return {**stories, UNIT: unit}
+
+
+def value(attribute: str) -> Any:
+    """Evaluates an attribute of the flake; `None` without Nix."""
     answer = subprocess.run(
-        [str(EVALUATE), "lib.rendered"], check=False, capture_output=True, text=True, timeout=600
+        [str(EVALUATE), attribute], check=False, capture_output=True, text=True, timeout=600
     )
     if answer.returncode == NO_NIX:
         return None
     if answer.returncode != 0:
         raise SystemExit(f"{answer.stderr}\nevaluation failed: {EVALUATE}")
-    return {
-        f"{story}.json": json.dumps(hosts, indent=2, sort_keys=True) + "\n"
-        for story, hosts in json.loads(answer.stdout).items()
-    }
+    return json.loads(answer.stdout)
 
 
-def present() -> dict[str, str]:
-    return {path.name: path.read_text() for path in sorted(RENDERED.glob("*.json"))}
+def present() -> dict[Path, str]:
+    paths = [*RENDERED.glob("*.json"), *UNIT.parent.glob(UNIT.name)]
+    return {path: path.read_text() for path in sorted(paths)}
 
 
-def write(files: dict[str, str]) -> None:
+def write(files: dict[Path, str]) -> None:
     RENDERED.mkdir(exist_ok=True)
-    for name in present().keys() - files.keys():
-        (RENDERED / name).unlink()
-    for name, text in files.items():
-        (RENDERED / name).write_text(text)
+    for path in present().keys() - files.keys():
+        path.unlink()
+    for path, text in files.items():
+        path.write_text(text)
+
+
+def stories() -> list[str]:
+    """Names of all tests."""
+    return sorted([*(path.stem for path in RENDERED.glob("*.json")), *debian.STORIES])
 
 
 def load(story: str) -> Story:
     """Loads the hosts of a test, by name."""
+    if story in debian.STORIES:
+        return debian.STORIES[story]
     hosts: Story = json.loads((RENDERED / f"{story}.json").read_text())
     return hosts
