@@ -17,6 +17,8 @@ use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFl
 use nix::time::clock_gettime;
 use vrrp_proto::Instant;
 
+use crate::sys;
+
 /// Current time of `CLOCK_BOOTTIME`.
 ///
 /// # Panics
@@ -34,6 +36,15 @@ pub fn wall() -> Duration {
     SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
         .unwrap_or_default()
+}
+
+/// Whether an NTP client reports that the wall clock is synchronised (adjtimex(2), STA_UNSYNC).
+///
+/// # Errors
+///
+/// EPERM where a filter of system calls denies it.
+pub fn is_synchronised() -> io::Result<bool> {
+    sys::is_clock_synchronised()
 }
 
 /// A timer that becomes readable at a deadline (timerfd_create(2)).

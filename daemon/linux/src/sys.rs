@@ -1,5 +1,5 @@
 //! System calls without a suitable safe wrapper: sendmmsg(2) and recvmmsg(2) without allocation, and to
-//! addresses of packet(7); options of netlink(7); the inherited disposition of SIGCHLD; the IDs of a program.
+//! addresses of packet(7); options of netlink(7); the inherited disposition of SIGCHLD; the IDs of a program; the state of the clock.
 #![expect(
     unsafe_code,
     reason = "system calls that take pointers or come between fork and exec"
@@ -355,6 +355,17 @@ pub(crate) fn run_as(command: &mut Command, user: Uid, group: Gid, groups: Vec<G
     // SAFETY: the closure makes three system calls. It allocates nothing, takes no lock, and reads memory that
     // was allocated before the fork.
     unsafe { command.pre_exec(set) };
+}
+
+/// Whether the kernel's clock is synchronised with another one (adjtimex(2)), as an NTP client reports it.
+pub(crate) fn is_clock_synchronised() -> io::Result<bool> {
+    // SAFETY: a struct of integers, for which zero is a value; with `modes` 0 the call only reads.
+    let mut state: libc::timex = unsafe { mem::zeroed() };
+    // SAFETY: the kernel writes to `state`, which lives through the call.
+    match unsafe { libc::adjtimex(&raw mut state) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(state.status & libc::STA_UNSYNC == 0),
+    }
 }
 
 /// Message headers with null pointers.
