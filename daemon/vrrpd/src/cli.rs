@@ -47,6 +47,11 @@ pub(crate) enum Command {
     Exporter(ExporterOptions),
     /// Deletes the virtual addresses, routes and interfaces that a dead daemon left on this host.
     Cleanup(CleanupOptions),
+    /// Examines this host and its network before the daemon runs, and changes nothing.
+    ///
+    /// Prints each finding with the command that mends it. Listens for three advertisement intervals. Exit status 0
+    /// without findings, 1 if there are warnings, 2 if there are errors or nothing could be examined.
+    Doctor(DoctorOptions),
     /// Prints the JSON Schema of the configuration.
     Schema,
     /// Prints the manual page.
@@ -186,6 +191,17 @@ pub(crate) struct CleanupOptions {
     pub(crate) runtime: RuntimeOptions,
     #[command(flatten)]
     pub(crate) place: PlaceOptions,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorOptions {
+    #[command(flatten)]
+    pub(crate) configuration: ConfigurationOptions,
+    #[command(flatten)]
+    pub(crate) place: PlaceOptions,
+    /// Prints the findings as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

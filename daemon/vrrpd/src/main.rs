@@ -14,6 +14,7 @@ mod cli;
 mod complaints;
 mod convert;
 mod daemon;
+mod doctor;
 mod event_log;
 mod events;
 mod explain;
@@ -86,6 +87,7 @@ fn main() -> ExitCode {
         Command::Events(options) => events::events(&options),
         Command::Exporter(options) => exporter::exporter(&options),
         Command::Cleanup(options) => cleanup::cleanup(&options),
+        Command::Doctor(options) => return doctor::doctor(&options),
         Command::Schema => check::schema(),
         Command::Man => manual::man(),
         Command::Completions { shell } => manual::completions(shell),

@@ -46,6 +46,10 @@ const SECTIONS: &[(&str, &[(&str, &str)])] = &[
                 "2",
                 "Invalid configuration or command line. A restart does not help.",
             ),
+            (
+                "of vrrpd doctor",
+                "0 without findings, 1 if there are warnings, 2 if there are errors or nothing could be examined.",
+            ),
         ],
     ),
     (

@@ -283,6 +283,14 @@ fn exporter_names_address_that_cannot_be_used() {
 }
 
 #[test]
+fn doctor_without_configuration_has_exit_status_2() {
+    let output = vrrpd(&["doctor", "--config", "/nowhere/config.json"]);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    let complaint = text(&output.stderr);
+    assert!(complaint.contains("/nowhere/config.json"), "{complaint}");
+}
+
+#[test]
 fn schema_equals_committed_schema() {
     let output = vrrpd(&["schema"]);
     assert_eq!(output.status.code(), Some(0));
@@ -330,8 +338,8 @@ fn completions_offer_visible_commands_only() {
 }
 
 /// Commands that users see.
-const COMMANDS: [&str; 7] = [
-    "run", "check", "convert", "status", "exporter", "cleanup", "schema",
+const COMMANDS: [&str; 8] = [
+    "run", "check", "convert", "status", "exporter", "cleanup", "doctor", "schema",
 ];
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_vrrpd");
