@@ -9,6 +9,7 @@ mod addresses;
 mod answers;
 mod conflict;
 mod container;
+mod doctor;
 mod drop_filter;
 mod frozen;
 mod groups;
@@ -97,6 +98,13 @@ fn main() -> ExitCode {
                 first_process_of_container_obeys_signals_and_logs_to_its_output,
                 first_process_of_container_obeys_signal_during_start,
                 inherited_children_and_signal_settings_have_no_effect;
+            doctor:
+                doctor_finds_nothing_beside_a_sound_master,
+                doctor_names_the_chain_that_drops_advertisements,
+                doctor_finds_other_router_with_the_vrid,
+                doctor_finds_host_that_answers_for_the_address,
+                doctor_finds_strict_reverse_path_and_missing_interface,
+                doctor_changes_nothing_and_needs_a_valid_configuration;
             drop_filter:
                 master_without_accept_mode_forwards_and_drops_local_packets,
                 flushed_ruleset_is_restored_at_once,
