@@ -23,6 +23,8 @@
 //!    - announces the addresses that the mirror holds by now;
 //!    - hands over the desired state of the IPVS sync daemon, then the reports;
 //!    - listens for conflicts about the addresses that are new.
+//!
+//! After [`Node::stop`] turns follow until each master has handed over to a successor, or waited for one in vain.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, ErrorKind};
@@ -165,6 +167,12 @@ impl Node {
         self.is_stopping
     }
 
+    /// Whether the node was stopped and holds no address for a successor any more: the turn that follows is
+    /// the last one.
+    pub fn has_ended(&self) -> bool {
+        self.is_stopping && !self.engine.is_handing_over()
+    }
+
     /// Whether no resynchronisation is pending, so that the kernel has rejected nothing that is still
     /// wanted.
     pub const fn is_content(&self) -> bool {
@@ -241,10 +249,10 @@ impl Node {
         host.after(&self.outputs[first..], &self.engine, &self.mirror);
     }
 
-    /// Stops all routers: a master sends its final advertisement. The next turn is the last one.
+    /// Stops all routers: a master resigns and hands over. The node goes on until it [has
+    /// ended](Self::has_ended). A second call releases all addresses at once.
     pub fn stop<H: Host>(&mut self, now: Instant, host: &mut H) {
         self.handle(now, Input::Stop, host);
-        self.refuses = false;
         self.is_stopping = true;
     }
 
@@ -344,6 +352,7 @@ impl Node {
             self.handle(now, Input::Witnessed(&packets), host);
         }
         self.handle(now, Input::Tick, host);
+        self.refuses &= !self.has_ended();
         self.act(now, host);
     }
 
@@ -415,7 +424,7 @@ impl Node {
                 self.see_later(now);
             }
         }
-        if self.is_stopping {
+        if self.has_ended() {
             self.witness.end(&self.mirror, host);
             self.own_sources.set(&Listeners::new());
         } else {
@@ -830,7 +839,10 @@ impl Node {
         if self.wishes.announcements.is_empty() && !waits {
             return;
         }
-        let held = |interface, address| self.mirror.held(interface, address).is_some();
+        let kept: BTreeSet<_> = self.engine.kept().collect();
+        let held = |interface, address| {
+            self.mirror.held(interface, address).is_some() && !kept.contains(&(interface, address))
+        };
         let repairs: Vec<_> = self.wishes.reports.iter().filter_map(repair_of).collect();
         for announcement in self.wishes.announcements.drain(..) {
             if announcement.pace > 0 {

@@ -123,6 +123,8 @@ fn subject_of(report: &Report) -> Option<Subject> {
         | Report::SecondMaster { .. }
         | Report::AddressConflict { .. }
         | Report::Contested { .. }
+        | Report::HandsOver { .. }
+        | Report::HandedOver { .. }
         | Report::Repeated { .. }
         | Report::LinkLost { .. }
         | Report::LinkRestored { .. } => return None,

@@ -145,7 +145,9 @@ pub enum Input<'a> {
     WallClock(Duration),
     /// Time has passed. A tick before a deadline, or a repeated one, does nothing.
     Tick,
-    /// Stop: masters resign with priority 0, and all addresses are released.
+    /// Stop: masters resign with priority 0 and hand over, for as long as
+    /// [`Engine::is_handing_over`](crate::Engine::is_handing_over). A further one releases all addresses at
+    /// once.
     Stop,
 }
 
@@ -294,6 +296,8 @@ pub enum Due {
     Grace,
     /// End of a contest: the other master has gone.
     Contest,
+    /// End of a hand-over without a successor.
+    HandOver,
 }
 
 impl fmt::Display for Due {
@@ -306,6 +310,7 @@ impl fmt::Display for Due {
             Self::Verdict => "verdict",
             Self::Grace => "grace",
             Self::Contest => "contest",
+            Self::HandOver => "hand-over",
         })
     }
 }
@@ -578,6 +583,23 @@ pub enum Report {
         /// included.
         packets: u64,
     },
+    /// A master has resigned on purpose, and keeps its addresses until a successor advertises.
+    HandsOver {
+        /// Name of the router.
+        router: Arc<str>,
+        /// Longest time.
+        longest: Duration,
+    },
+    /// A hand-over has ended: the addresses are released. Not reported when a transition of the router ends
+    /// the hand-over.
+    HandedOver {
+        /// Name of the router.
+        router: Arc<str>,
+        /// Reason.
+        end: HandOverEnd,
+        /// Duration of the hand-over.
+        lasted: Duration,
+    },
     /// All other masters beside this node have gone, and it remained master: they resigned, yielded
     /// or fell silent. Reported for every member of a sync group, with the cause of the member whose
     /// rival was the last. At most every 10 s for a router; a later end is reported then.
@@ -589,6 +611,33 @@ pub enum Report {
         /// Effective priority of the local router.
         priority: Priority,
     },
+}
+
+/// Reason why a hand-over ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HandOverEnd {
+    /// A successor advertised, the last one in an instance of both families.
+    Successor(IpAddr),
+    /// No successor advertised in time.
+    NoSuccessor,
+    /// This host cannot serve any more.
+    Fault(FaultReason),
+    /// A further request to stop.
+    Stopped,
+    /// A new configuration.
+    Reloaded,
+}
+
+impl fmt::Display for HandOverEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Successor(source) => write!(f, "{source} advertises"),
+            Self::NoSuccessor => f.write_str("no other router advertises"),
+            Self::Fault(fault_reason) => fault_reason.fmt(f),
+            Self::Stopped => f.write_str("stop requested again"),
+            Self::Reloaded => f.write_str("configuration reloaded"),
+        }
+    }
 }
 
 /// Change of state of a router, with its cause.

@@ -27,8 +27,8 @@ pub mod wire;
 pub use engine::Engine;
 pub use events::{
     AddressConflict, Advertisement, Announcement, Desired, DesiredDevice, DesiredLvs,
-    DesiredRouting, DeviceState, Due, Input, Link, LvsRole, Output, Packet, Report, Solicitation,
-    Transition,
+    DesiredRouting, DeviceState, Due, HandOverEnd, Input, Link, LvsRole, Output, Packet, Report,
+    Solicitation, Transition,
 };
 pub use limiter::Matter;
 pub use reasons::{Cause, FaultReason, Loss, Unreceived};

@@ -321,6 +321,20 @@ impl RouterParams {
         Family::ALL.iter().all(|family| self.speaks(*family))
     }
 
+    /// Longest time for which a master that leaves on purpose keeps its addresses: the longest skew time of
+    /// a successor, and a margin.
+    pub fn longest_hand_over(&self) -> Duration {
+        /// Time for a loaded or virtual host to send its first advertisement.
+        const MARGIN: Duration = Duration::from_millis(250);
+        /// Skew time of version 2 at most, and of implementations that use the same for version 3.
+        const LONGEST_SKEW: Duration = Duration::from_secs(1);
+        let skew = match self.version {
+            Version::V2 => LONGEST_SKEW,
+            Version::V3 => self.interval.duration().max(LONGEST_SKEW),
+        };
+        skew + MARGIN
+    }
+
     /// Whether packets to the virtual addresses are accepted. Always true for the owner.
     pub const fn accepts(&self) -> bool {
         self.accept || self.priority.is_owner()

@@ -220,6 +220,8 @@ pub(crate) struct Reaction {
     pub(crate) second_master: bool,
     /// Cause of the end of a contest: all other masters have gone, and this router remained master.
     pub(crate) contested: Option<Cause>,
+    /// Whether the mastership ends on purpose: the addresses stay until a successor advertises.
+    pub(crate) hands_over: bool,
 }
 
 impl Reaction {
@@ -231,6 +233,7 @@ impl Reaction {
         late: true,
         second_master: false,
         contested: None,
+        hands_over: false,
     };
 }
 
@@ -290,7 +293,7 @@ impl Router {
         }
     }
 
-    /// Stops the router. A master resigns.
+    /// Stops the router. A master resigns and hands over.
     pub(crate) fn stop(&mut self, cause: Cause) -> Reaction {
         match self.phase {
             Phase::Init => Reaction::default(),
@@ -299,6 +302,7 @@ impl Router {
             // RFC 9568 6.4.3 MUST: Shutdown: cancel Adver_Timer, send priority 0, Initialize
             Phase::Master(_) => Reaction {
                 send: Some(Send::Resignation),
+                hands_over: true,
                 ..self.enter(Phase::Init, cause)
             },
         }

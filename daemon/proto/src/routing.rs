@@ -611,6 +611,16 @@ pub enum Routed {
     Rule(Rule),
 }
 
+impl Routed {
+    /// Family.
+    pub const fn family(&self) -> Family {
+        match self {
+            Self::Route(place) => place.destination.family(),
+            Self::Rule(rule) => rule.family(),
+        }
+    }
+}
+
 impl fmt::Display for Routed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

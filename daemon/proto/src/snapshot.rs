@@ -110,6 +110,10 @@ pub struct RouterStatus {
     /// Seconds until the router enters fault for `cause`, while the cause is tolerated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault_in: Option<f64>,
+    /// Seconds for which a router that was master until it was stopped or yielded on purpose holds its
+    /// addresses at most, unless a successor advertises.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub releases_in: Option<f64>,
     /// Advertisements because of which a take-over that was due is withheld.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub withheld: Option<WithheldStatus>,

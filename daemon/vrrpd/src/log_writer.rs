@@ -301,6 +301,19 @@ fn write_report(report: Report) {
             "{router}: {fault_reason}: no advertisements are sent or received, and no fault (trackInterface \
              is false)",
         ),
+        Report::HandsOver { router, longest } => info!(
+            instance = %router, ?longest,
+            "{router}: handing over: resigned (priority 0); holds its addresses until a successor advertises, {} \
+             at most", Human(longest),
+        ),
+        Report::HandedOver {
+            router,
+            end,
+            lasted,
+        } => info!(
+            instance = %router, %end, ?lasted,
+            "{router}: addresses released {} after the resignation: {end}", Human(lasted),
+        ),
         Report::LinkRestored { router } => info!(
             kind = "link", instance = %router,
             "{router}: the interface has a link again: advertisements are sent and received",

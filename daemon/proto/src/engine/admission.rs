@@ -9,7 +9,7 @@
 //! | 5 | at least one virtual address in common | 9568 7.1 MAY |
 //! | 6 | HMAC and replay protection | |
 //! | 7 | the owner of version 2 discards what it receives | 3768 7.1 |
-//! | 8 | the instance is backup or master | 9568 6.4 |
+//! | 8 | the instance is backup or master, or hands over | 9568 6.4 |
 //!
 //! The first check that fails names the cause. A rejected packet touches no timer. The checks have no effect:
 //! the caller records the sequence number, the counters and what the packet shows of its sender, because
@@ -136,6 +136,8 @@ impl Instance {
             return Err(DropCause::Owner);
         }
         match self.router.state() {
+            // A router that has stopped listens for its successor.
+            State::Init if self.hand_over.is_some() => Ok((received, comparison)),
             State::Init | State::Fault => Err(DropCause::NotListening),
             State::Backup | State::Master => Ok((received, comparison)),
         }
@@ -179,7 +181,8 @@ impl Instance {
                 && advert.interval == self.params.interval
                 && self.compare(source, advert.addresses) == Comparison::Same
         };
-        self.router.state() == State::Master && (advert.resigns() || says_the_same())
+        let may_come_back = self.router.state() == State::Master || self.hand_over.is_some();
+        may_come_back && (advert.resigns() || says_the_same())
     }
 
     /// Checks the HMAC and the replay protection of a packet that arrived at `heard_at`, when the wall clock

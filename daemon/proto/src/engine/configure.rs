@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use super::{Attachment, Engine, Instance, RouterId, Users};
 use crate::deadlines::Deadlines;
-use crate::events::{DesiredDevice, DeviceState, Output};
+use crate::events::{DesiredDevice, DeviceState, HandOverEnd, Output};
 use crate::params::{Authentication, NodeParams, RouterParams, TrackerKind};
 use crate::reasons::Cause;
 use crate::routing::{Routed, routed};
@@ -45,6 +45,7 @@ impl Engine {
         for id in 0..self.instances.len() {
             self.wake(now, id);
         }
+        self.end_hand_overs(now, &HandOverEnd::Reloaded);
         let names = params.peer_names().into_iter();
         self.names = names
             .map(|name| {
@@ -166,6 +167,8 @@ impl Engine {
                 Some(_) => continue,
             };
             let mut reaction = instance.router.stop(cause);
+            // The instance ends with this reload, and could not hear its successor.
+            reaction.hands_over = false;
             // Before the address list is cut below: a receiver may reject a resignation with
             // another list.
             if let Some(send) = reaction.send.take() {
@@ -276,6 +279,8 @@ impl Engine {
         wanted: &Wanted,
     ) {
         self.end_grace_of_others(id);
+        // A member that gave up its mastership in this reload never held the addresses of the new parameters.
+        self.end_hand_over(now, id, HandOverEnd::Reloaded);
         self.refresh_router(now, id);
         let instance = &self.instances[id];
         // The addresses of an owner are spared; those of any other router have to be released.

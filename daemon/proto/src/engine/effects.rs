@@ -24,6 +24,7 @@ impl Engine {
             late,
             second_master: _,
             contested,
+            hands_over,
         } = reaction;
         let begins = |(from, cause): &(State, Cause)| self.begins_to_listen(id, *from, cause);
         if change.as_ref().is_some_and(begins) {
@@ -37,6 +38,9 @@ impl Engine {
         instance.counters.late_wakeups += u64::from(late);
         if let Some(send) = send {
             self.send(now, id, send);
+        }
+        if hands_over {
+            self.begin_hand_over(now, id);
         }
         let became_master = match change {
             Some((from, cause)) => self.transit(now, id, from, cause) == State::Master,
@@ -183,6 +187,10 @@ impl Engine {
             instance.rejected.clear();
         }
         instance.remember(&transition);
+        if matches!(to, State::Master | State::Fault) {
+            // The new state says which addresses the host holds.
+            let _ = self.forget_hand_over(id);
+        }
         self.want(id, &[]);
         self.want_routing(id, Vec::new());
         if self.synchronised == Some(id) {
@@ -229,9 +237,12 @@ impl Engine {
     }
 
     /// Returns the desired state of the interface with a router's virtual MAC address, if it has
-    /// one.
+    /// one. During a hand-over the interface stays as it is.
     pub(super) fn desired_device(&self, id: RouterId, family: Family) -> Option<DesiredDevice> {
         let instance = &self.instances[id];
+        if instance.keeps(family) {
+            return None;
+        }
         let name = instance.params.virtual_device(family)?;
         instance
             .attachments
@@ -269,6 +280,9 @@ impl Engine {
         };
         let addresses = Arc::clone(&attachment.addresses);
         let is_master = instance.router.state() == State::Master;
+        if instance.keeps(attachment.family) && former.is_empty() {
+            return;
+        }
         let (hold, release) = match (is_master, former.is_empty()) {
             (true, _) if self.awaits_own_address(id, number) => (Arc::default(), former),
             // RFC 9568 6.4.3 MUST: answer ARP requests for the virtual addresses
@@ -281,6 +295,7 @@ impl Engine {
             // RFC 9568 6.4.2 MUST NOT: answer neighbour solicitations for a virtual address
             // RFC 9568 6.4.2 MUST NOT: accept packets to a virtual address
             (false, true) => (Arc::default(), addresses),
+            (false, false) if instance.keeps(attachment.family) => (Arc::default(), former),
             (false, false) => {
                 let all = former.iter().chain(addresses.iter()).copied();
                 (Arc::default(), all.collect())
@@ -348,7 +363,11 @@ impl Engine {
             }
             desired.rules.clone_from(rules);
         } else {
-            desired.release.extend(routed(routes, rules));
+            let gone = routed(routes, rules).filter(|what| !instance.keeps(what.family()));
+            desired.release.extend(gone);
+            if desired.release.is_empty() {
+                return;
+            }
         }
         self.outputs.push_back(Output::Routing(desired));
     }

@@ -108,8 +108,7 @@ impl Engine {
         let cause = self.joined(group, State::Backup);
         for position in 0..self.size(group) {
             let id = self.groups[group].members[position];
-            let router = &mut self.instances[id].router;
-            let reaction = router.step_down(now, Send::Resignation, None, cause.clone());
+            let reaction = self.instances[id].router.hand_over(now, cause.clone());
             self.react(now, id, reaction);
         }
     }

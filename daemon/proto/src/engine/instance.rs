@@ -11,10 +11,11 @@ use super::conflict::Conflict;
 use super::destinations::{Destinations, FORMER, Names};
 use super::grace::Grace;
 use super::group::{GroupId, PeerTable};
+use super::hand_over::HandOver;
 use super::interfaces::Endpoint;
 use super::peers::Peers;
 use super::unsent::Unsent;
-use crate::events::{LvsRole, Transition};
+use crate::events::Transition;
 use crate::params::{Authentication, Effect, HmacParams, RouterParams};
 use crate::reasons::{Cause, FaultReason, Unreceived};
 use crate::replay::{Heard, Sent};
@@ -27,7 +28,7 @@ use crate::snapshot::{
 use crate::time::{Human, Instant};
 use crate::track::{self, Influence, Tracker};
 use crate::types::{
-    AdvertInterval, Family, InterfaceAddress, InterfaceIndex, MacAddress, Priority, State, Version,
+    AdvertInterval, Family, InterfaceAddress, InterfaceIndex, MacAddress, Priority, Version,
     is_link_local,
 };
 use crate::wire::hmac::{self, Key, Sequence, TRAILER_LEN};
@@ -53,6 +54,8 @@ pub(super) struct Instance {
     pub(super) fault_reason: Option<FaultReason>,
     /// The grace while a passing fault is tolerated.
     pub(super) grace: Option<Grace>,
+    /// The hand-over while its addresses stay for a successor.
+    pub(super) hand_over: Option<HandOver>,
     /// Addresses that were restored last, and the time.
     pub(super) repaired: (Instant, Vec<InterfaceAddress>),
     /// The endpoint on which it runs, if it can run.
@@ -181,6 +184,7 @@ impl Instance {
             peer_tables: Default::default(),
             fault_reason: None,
             grace: None,
+            hand_over: None,
             endpoint: None,
             form: ChecksumForm::default(),
             without_link_local: false,
@@ -290,11 +294,11 @@ impl Instance {
         self.attachments = attachments;
     }
 
-    /// Returns the virtual addresses that a master holds, with their interfaces.
+    /// Returns the virtual addresses that the router holds, with their interfaces.
     pub(super) fn held(&self) -> impl Iterator<Item = (InterfaceIndex, InterfaceAddress)> + '_ {
-        let is_master = self.router.state() == State::Master;
-        let attachments = self.attachments.iter().filter(move |_| is_master);
+        let attachments = self.attachments.iter();
         attachments
+            .filter(|attachment| self.holds(attachment.family))
             .filter_map(|attachment| Some((attachment.index?, &attachment.addresses)))
             .flat_map(|(index, addresses)| addresses.iter().map(move |address| (index, *address)))
     }
@@ -606,6 +610,7 @@ impl Instance {
                 .grace
                 .as_ref()
                 .map(|grace| grace.until.since(now).as_secs_f64()),
+            releases_in: self.releases_in(now).map(|left| left.as_secs_f64()),
             silence_counts_in: self
                 .router
                 .discounts_silence(now)
@@ -644,7 +649,7 @@ impl Instance {
             lvs: self.params.lvs.as_ref().map(|sync| LvsStatus {
                 interface: Arc::clone(&sync.interface),
                 sync_id: sync.sync_id,
-                role: LvsRole::of(self.router.state()),
+                role: self.lvs_role(),
                 error: None,
                 repairs: 0,
             }),
@@ -730,6 +735,13 @@ impl Instance {
         if let Some(grace) = &self.grace {
             let left = Human(grace.until.since(now));
             return format!("{}: fault in {left}", grace.fault_reason).into();
+        }
+        if let Some(left) = self.releases_in(now) {
+            let left = Human(left);
+            return format!(
+                "handing over: holds its addresses until a successor advertises, {left} at most"
+            )
+            .into();
         }
         if let Some((unreceived, _)) = &self.withheld {
             return format!("take-over withheld: {unreceived}").into();

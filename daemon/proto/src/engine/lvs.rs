@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Engine;
+use super::instance::Instance;
 use crate::events::{DesiredLvs, LvsRole, Output};
 use crate::types::State;
 
@@ -38,8 +39,19 @@ impl Engine {
         Some(DesiredLvs {
             sync: Arc::clone(sync),
             on: self.interfaces.index(&sync.interface),
-            role: LvsRole::of(instance.router.state()),
+            role: instance.lvs_role(),
         })
+    }
+}
+
+impl Instance {
+    /// Returns the role of the sync daemon. Until its successor advertises, this host sends the state of the
+    /// connections that it still receives.
+    pub(super) fn lvs_role(&self) -> Option<LvsRole> {
+        match self.hand_over {
+            Some(_) => Some(LvsRole::Master),
+            None => LvsRole::of(self.router.state()),
+        }
     }
 }
 

@@ -16,6 +16,7 @@ mod destinations;
 mod effects;
 mod grace;
 mod group;
+mod hand_over;
 mod instance;
 mod interfaces;
 mod lvs;
@@ -36,7 +37,9 @@ use self::group::Group;
 use self::instance::{Attachment, Instance};
 use self::interfaces::Interfaces;
 use crate::deadlines::Deadlines;
-use crate::events::{DesiredLvs, DeviceState, Due, Input, Link, Output, Report, Solicitation};
+use crate::events::{
+    DesiredLvs, DeviceState, Due, HandOverEnd, Input, Link, Output, Report, Solicitation,
+};
 use crate::limiter::Limiter;
 use crate::params::{TrackerKind, Verdict};
 use crate::reasons::{Cause, FaultReason, Loss};
@@ -76,6 +79,8 @@ pub struct Engine {
     verdicts: BTreeSet<(Instant, Arc<str>)>,
     /// The routers in their grace (see the module `grace`), with the time at which a fault follows.
     graces: BTreeSet<(Instant, RouterId)>,
+    /// The routers that hand over (see the module `hand_over`), with the time at which that ends.
+    hand_overs: BTreeSet<(Instant, RouterId)>,
     /// The requests for unicast peers because of the present input (see the module `solicit`).
     solicited: BTreeSet<Solicitation>,
     /// The routers that follow a tracker.
@@ -206,6 +211,9 @@ impl Engine {
             Input::Stop => {
                 for id in 0..self.instances.len() {
                     self.wake(now, id);
+                    if self.instances[id].router.state() == State::Init {
+                        self.end_hand_over(now, id, HandOverEnd::Stopped);
+                    }
                     let reaction = self.instances[id].router.stop(Cause::Stopped);
                     self.react(now, id, reaction);
                 }
@@ -232,7 +240,9 @@ impl Engine {
         let verdict = self.verdicts.first().map(|(at, _)| (*at, Due::Verdict));
         let grace = self.graces.first().map(|(at, _)| (*at, Due::Grace));
         let watch = self.watches.first().map(|(at, _)| (at, Due::Watch));
-        let due = [router, verdict, grace, watch].into_iter().flatten();
+        let hand_over = self.hand_overs.first().map(|(at, _)| (*at, Due::HandOver));
+        let due = [router, verdict, grace, watch, hand_over];
+        let due = due.into_iter().flatten();
         due.min_by_key(|(at, _)| *at)
     }
 
@@ -261,13 +271,13 @@ impl Engine {
         self.bound.keys().copied()
     }
 
-    /// Returns the virtual addresses that this node holds as master, with their interfaces.
+    /// Returns the virtual addresses that this node holds as master or for a successor, with their interfaces.
     pub fn held(&self) -> impl Iterator<Item = (InterfaceIndex, InterfaceAddress)> + '_ {
-        let masters = self.instances.iter();
-        masters.flat_map(Instance::held)
+        self.instances.iter().flat_map(Instance::held)
     }
 
-    /// Returns the virtual addresses that a router holds as master, with their interfaces.
+    /// Returns the virtual addresses that a router holds as master or for its successor, with their
+    /// interfaces.
     pub fn held_by<'a>(
         &'a self,
         router: &str,
@@ -287,22 +297,29 @@ impl Engine {
     /// Returns the names of the interfaces with virtual MAC addresses that the running routers
     /// require.
     pub fn devices(&self) -> impl Iterator<Item = &Arc<str>> + '_ {
-        self.devices_of(|state| state != State::Init)
+        self.devices_of(|instance, family| {
+            instance.router.state() != State::Init || instance.keeps(family)
+        })
     }
 
     /// Returns the names of the interfaces with virtual MAC addresses from which this node serves as
-    /// master.
+    /// master, or for a successor.
     pub fn serving_devices(&self) -> impl Iterator<Item = &Arc<str>> + '_ {
-        self.devices_of(|state| state == State::Master)
+        self.devices_of(Instance::holds)
     }
 
-    fn devices_of(&self, is_meant: fn(State) -> bool) -> impl Iterator<Item = &Arc<str>> + '_ {
-        self.instances
-            .iter()
-            .filter(move |instance| is_meant(instance.router.state()))
-            .flat_map(|instance| &instance.attachments)
-            .filter(|attachment| attachment.virtual_mac.is_some())
-            .map(|attachment| &attachment.device)
+    fn devices_of(
+        &self,
+        is_meant: fn(&Instance, Family) -> bool,
+    ) -> impl Iterator<Item = &Arc<str>> + '_ {
+        self.instances.iter().flat_map(move |instance| {
+            instance
+                .attachments
+                .iter()
+                .filter(|attachment| attachment.virtual_mac.is_some())
+                .filter(move |attachment| is_meant(instance, attachment.family))
+                .map(|attachment| &attachment.device)
+        })
     }
 
     /// Returns the state of every router, sorted by name.
@@ -370,6 +387,7 @@ impl Engine {
         for id in self.due_graces(now) {
             self.cut_grace(now, id);
         }
+        self.cut_hand_overs(now);
         self.begin_watches(now);
         // Each due router is served exactly once, so that a tick ends even if reactions schedule
         // more.
@@ -447,7 +465,7 @@ impl Engine {
                 if let Some(attachment) = attachment.filter(|_| spared) {
                     instance.attachments[attachment].spared_foreign = true;
                 }
-                if instance.router.state() != State::Master && !spared {
+                if !instance.holds(address.family()) && !spared {
                     instance.counters.strays += 1;
                     let router = Arc::clone(&instance.name);
                     self.outputs.push_back(Output::Report(Report::Stray {
@@ -698,6 +716,9 @@ impl Engine {
         // A router that recovers below already uses the new priority.
         self.refresh_priorities(now, id);
         let (endpoint, fault_reason) = self.assess(id);
+        if let Some(fault_reason) = &fault_reason {
+            self.end_hand_over(now, id, HandOverEnd::Fault(fault_reason.clone()));
+        }
         if self.tolerates(id, fault_reason.as_ref()) {
             self.leave_missing(id);
             self.stop_sparing(id);

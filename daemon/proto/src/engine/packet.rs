@@ -65,6 +65,9 @@ impl Engine {
             self.report_second_master(now, packet, id, advert.priority);
         }
         self.react(now, id, reaction);
+        if !advert.resigns() {
+            self.hear_successor(now, id, packet.source);
+        }
         if differs {
             self.report_drift(now, packet, id);
         }

@@ -11,12 +11,12 @@ use crate::time::Instant;
 use crate::types::State;
 
 impl Engine {
-    /// Returns the routes and rules that this node holds as master.
+    /// Returns the routes and rules that this node holds as master or for a successor.
     pub fn held_routing(&self) -> impl Iterator<Item = Routed> + '_ {
-        self.instances
-            .iter()
-            .filter(|instance| instance.router.state() == State::Master)
-            .flat_map(|instance| routed(&instance.params.routes, &instance.params.rules))
+        self.instances.iter().flat_map(|instance| {
+            routed(&instance.params.routes, &instance.params.rules)
+                .filter(|what| instance.holds(what.family()))
+        })
     }
 
     /// Whether a router has routes or rules, so that the caller has to report their changes.
@@ -29,7 +29,7 @@ impl Engine {
             return;
         };
         let instance = &mut self.instances[id];
-        if instance.router.state() != State::Master {
+        if !instance.holds(what.family()) {
             instance.counters.routing_strays += 1;
             let router = Arc::clone(&instance.name);
             self.outputs.push_back(Output::Report(Report::RoutingStray {

@@ -10,6 +10,7 @@ mod families;
 mod flapping;
 mod grace;
 mod groups;
+mod hand_over;
 mod hmac;
 mod inhibited;
 mod interfaces;

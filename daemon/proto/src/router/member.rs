@@ -7,7 +7,7 @@ use super::backup::Backup;
 use super::{Families, Phase, Reaction, Router, Send, down_interval};
 use crate::reasons::Cause;
 use crate::time::Instant;
-use crate::types::{AdvertInterval, Family};
+use crate::types::{AdvertInterval, Family, State};
 use crate::wire::Advert;
 
 /// Sighting of another router: its last advertisement, from which a router that steps down starts
@@ -103,6 +103,14 @@ impl Router {
         Reaction {
             send: Some(last),
             ..self.enter(Phase::Backup(backup), cause)
+        }
+    }
+
+    /// Hands over by order: a master resigns and continues as backup.
+    pub(crate) fn hand_over(&mut self, now: Instant, cause: Cause) -> Reaction {
+        Reaction {
+            hands_over: self.state() == State::Master,
+            ..self.step_down(now, Send::Resignation, None, cause)
         }
     }
 

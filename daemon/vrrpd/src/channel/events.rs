@@ -1,10 +1,14 @@
 //! Channel from the node to the services. Changes of the routers are sent in order, after they have
 //! been carried out. The channel is unbounded: the node never waits for the services.
+//!
+//! The end of a mastership that is handed over is sent when the addresses are released: notifications
+//! and resources serve the clients until a successor does.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use vrrp_proto::{Cause, Priority, Report, Transition};
+use vrrp_proto::{Cause, Priority, Report, State, Transition};
 
 /// Message from the node.
 #[derive(Clone, Debug)]
@@ -33,7 +37,11 @@ pub(crate) enum NodeEvent {
 
 /// Sending side, in the node.
 #[derive(Debug)]
-pub(crate) struct EventSender(UnboundedSender<NodeEvent>);
+pub(crate) struct EventSender {
+    channel: UnboundedSender<NodeEvent>,
+    /// Routers that hand over, with the transition that waits for the end of that.
+    handing_over: BTreeMap<Arc<str>, Option<Transition>>,
+}
 
 /// Receiving side, in the services: all events from the start of the routers on. The channel closes
 /// when the node has stopped and everything was received.
@@ -44,13 +52,21 @@ impl EventSender {
     /// A new channel.
     pub(crate) fn new() -> (Self, NodeEvents) {
         let (sender, receiver) = unbounded_channel();
-        (Self(sender), NodeEvents(receiver))
+        let sender = Self {
+            channel: sender,
+            handing_over: BTreeMap::new(),
+        };
+        (sender, NodeEvents(receiver))
     }
 
     /// Sends a report to the services, if it is of a kind that they use.
-    pub(crate) fn tell(&self, report: &Report) {
+    pub(crate) fn tell(&mut self, report: &Report) {
         match report {
-            Report::Transition(transition) => self.send(NodeEvent::Transition(transition.clone())),
+            Report::HandsOver { router, .. } => {
+                self.handing_over.insert(Arc::clone(router), None);
+            }
+            Report::HandedOver { router, .. } => self.end_hand_over(router),
+            Report::Transition(transition) => self.tell_transition(transition),
             Report::Priority { router, to, .. } => self.send(NodeEvent::Priority {
                 router: Arc::clone(router),
                 priority: *to,
@@ -85,7 +101,32 @@ impl EventSender {
 
     /// Sends an event. If the services have ended, it is dropped.
     pub(crate) fn send(&self, what: NodeEvent) {
-        let _ = self.0.send(what);
+        let _ = self.channel.send(what);
+    }
+
+    /// Sends a transition. The first one of a router that hands over waits; a further one ends the wait, unless
+    /// the router stops: then it still holds its addresses.
+    fn tell_transition(&mut self, transition: &Transition) {
+        match self.handing_over.get_mut(&transition.router) {
+            Some(none @ None) => *none = Some(transition.clone()),
+            Some(Some(former)) if transition.to == State::Init => {
+                *former = Transition {
+                    from: former.from,
+                    ..transition.clone()
+                };
+            }
+            Some(Some(_)) => {
+                self.end_hand_over(&transition.router);
+                self.send(NodeEvent::Transition(transition.clone()));
+            }
+            None => self.send(NodeEvent::Transition(transition.clone())),
+        }
+    }
+
+    fn end_hand_over(&mut self, router: &Arc<str>) {
+        if let Some(transition) = self.handing_over.remove(router).flatten() {
+            self.send(NodeEvent::Transition(transition));
+        }
     }
 }
 

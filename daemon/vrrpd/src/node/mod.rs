@@ -116,13 +116,13 @@ impl Node {
         Ok(node)
     }
 
-    /// Runs turns until the node was asked to stop and has handed over mastership.
+    /// Runs turns until the node was asked to stop and has handed over its addresses.
     ///
     /// # Errors
     /// If a wait fails, which is not expected.
     pub(crate) fn run(&mut self) -> io::Result<()> {
         let mut events = Events::new();
-        while !self.turns.is_stopping() {
+        while !self.turns.has_ended() {
             self.timer.arm(self.wakeup())?;
             self.poller.wait(&mut events, None)?;
             self.take_in(&events);
@@ -170,7 +170,8 @@ impl Node {
                 | Due::Watch
                 | Due::Verdict
                 | Due::Grace
-                | Due::Contest => at,
+                | Due::Contest
+                | Due::HandOver => at,
             });
         let watchdog = self.watchdog.as_ref().map(Watchdog::due);
         let all = [due, self.turns.due(), watchdog];

@@ -52,6 +52,8 @@ pub(super) struct Follower {
     times_told_to_stop: u32,
     /// Whether the node was asked to stop.
     is_node_told: bool,
+    /// Longest time that the node then takes.
+    longest_hand_over: Duration,
     inbox: Inbox,
     state_counts: StateCounts,
     /// Counts that systemd has.
@@ -123,6 +125,7 @@ impl Follower {
             waits_for: BTreeSet::new(),
             times_told_to_stop: 0,
             is_node_told: false,
+            longest_hand_over: params.longest_hand_over,
             inbox,
             state_counts: StateCounts::default(),
             told: StateCounts::default(),
@@ -182,7 +185,7 @@ impl Follower {
     }
 
     /// Begins the stop of the daemon: hands over mastership, or first stops the resources that have
-    /// to stop before. A second call no longer waits for them.
+    /// to stop before. A second call no longer waits for them, nor for the successors of the masters.
     pub(super) fn stop(&mut self) {
         self.times_told_to_stop += 1;
         if self.times_told_to_stop > 1 {
@@ -193,6 +196,9 @@ impl Follower {
                 );
                 self.log.note(Level::WARN, text);
                 self.waits_for.clear();
+            } else if self.is_node_told {
+                // The second request makes the node release its addresses at once.
+                let _ = self.inbox.send(Message::Stop);
             }
             return;
         }
@@ -211,7 +217,7 @@ impl Follower {
             self.log.note(Level::INFO, text);
         }
         self.wait_for(first);
-        let longest = self.resources.longest_stop(&self.waits_for);
+        let longest = self.resources.longest_stop(&self.waits_for) + self.longest_hand_over;
         if !longest.is_zero() {
             systemd::extend(longest + GRACE, &self.log);
         }
@@ -305,6 +311,7 @@ impl Follower {
         );
         let (node, params) = ServiceParams::split(loaded);
         self.runner.users().look_up(params.users());
+        self.longest_hand_over = params.longest_hand_over;
         self.notifier.configure(params.notify);
         // First the node, so that it knows the tracker or name of every result.
         let _ = self.inbox.send(Message::Configure(node));

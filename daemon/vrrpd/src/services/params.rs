@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use vrrp_config::{Command, Loaded, Probe};
 use vrrp_proto::notify::{Notify, Subject};
-use vrrp_proto::params::NodeParams;
+use vrrp_proto::params::{NodeParams, RouterParams};
 
 use super::resources::{Configured, configured};
 
@@ -19,6 +20,8 @@ pub(crate) struct ServiceParams {
     pub(super) resources: Configured,
     /// Names of peers to resolve.
     pub(super) names: BTreeSet<Arc<str>>,
+    /// Longest time from the request to stop to the end of the node.
+    pub(super) longest_hand_over: Duration,
 }
 
 impl ServiceParams {
@@ -50,7 +53,10 @@ impl ServiceParams {
             warnings: _,
             skipped: _,
         } = loaded;
+        let routers = node.routers.values();
+        let hand_overs = routers.map(RouterParams::longest_hand_over);
         let params = Self {
+            longest_hand_over: hand_overs.max().unwrap_or_default(),
             probes,
             notify,
             resources: configured(&node, resources),

@@ -507,6 +507,7 @@ pub(crate) fn instance(name: &str, vrid: u8, state: State) -> RouterStatus {
         cause: "no advertisement from 192.168.224.11 for 3.609 s".into(),
         withheld: None,
         fault_in: None,
+        releases_in: None,
         priority: PriorityStatus {
             configured: Priority::new(99).unwrap(),
             effective: Priority::new(99).unwrap(),

@@ -65,13 +65,14 @@ fn address_is_held_and_announced_on_its_own_interface() {
     );
     let listens: Vec<_> = node.engine.listeners().map(|(index, ..)| index).collect();
     assert_eq!(listens, [ETH1], "VRRP runs on eth1 only");
+    node.give(Input::Stop);
     assert_eq!(
-        node.give(Input::Stop),
+        node.receive_advert(90),
         [
-            &format!("advertise on 2 from 192.168.224.12: VRID 51, priority 0, {both}"),
             "on 2 hold [], release [192.168.224.100/24]",
             "on 3 hold [], release [10.0.0.100/24]",
-            "VI_1: master -> init (the daemon stops)",
+            "VI_1: handed over after 0ns: 192.168.224.11 advertises",
+            "VI_1: 192.168.224.11 differs: does not list 10.0.0.100",
         ]
     );
 }

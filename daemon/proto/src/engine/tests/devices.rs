@@ -174,7 +174,11 @@ fn foreign_interface_of_the_same_name_gets_no_address() {
 fn virtual_mac_interface_is_deleted_with_its_router() {
     let gone = "vrrp4.51.eth1 (00:00:5e:00:01:33) on 2: Absent".to_owned();
     let mut node = with_device();
-    assert!(node.give(Input::Stop).contains(&gone));
+    let is_kept = |node: &Node| node.engine.serving_devices().next().is_some();
+    assert!(!node.give(Input::Stop).contains(&gone), "handing over");
+    assert!(is_kept(&node));
+    assert!(node.receive_advert(90).contains(&gone));
+    assert!(!is_kept(&node));
     let mut node = with_device();
     assert!(node.configure(routers([])).contains(&gone));
     let mut node = with_device();

@@ -230,7 +230,7 @@ fn dual_stack_router_advertises_in_both_families() {
 // RFC 9568 6.4.2 MUST NOT: answer neighbour solicitations for a virtual address
 // RFC 9568 6.4.3 MUST: be a member of the solicited-node group of each IPv6 address
 #[test]
-fn dual_stack_master_resigns_and_releases_in_both_families() {
+fn dual_stack_master_hands_each_family_over_to_its_successor() {
     let mut node = Node::mastering_v6(routers([("VI_1", dual())]));
     assert_eq!(
         node.held(),
@@ -241,9 +241,22 @@ fn dual_stack_master_resigns_and_releases_in_both_families() {
         [
             "advertise on 2 from 192.168.224.12: VRID 51, priority 0, 192.168.224.100",
             "advertise on 2 from fe80::12: VRID 51, priority 0, fe80::12 2001:db8::100",
+            "VI_1: hands over for 1.25s",
+            "VI_1: master -> init (the daemon stops)",
+        ]
+    );
+    assert_eq!(
+        node.receive_advert_v6(90, &THEIRS),
+        ["on 2 hold [], release [2001:db8::100/64]"]
+    );
+    assert_eq!(node.held(), ["192.168.224.100/24 on 2"]);
+    assert_eq!(node.receive_advert_v6(90, &THEIRS), [""; 0]);
+    assert_eq!(
+        node.receive_advert(90),
+        [
             "on 2 hold [], release [192.168.224.100/24]",
             "on 2 hold [], release [2001:db8::100/64]",
-            "VI_1: master -> init (the daemon stops)",
+            "VI_1: handed over after 0ns: 192.168.224.11 advertises",
         ]
     );
 }

@@ -446,7 +446,10 @@ fn joining_member_becomes_master_and_leaving_member_keeps_state() {
         .insert("VG_2".into(), members(&["VI_2", "VI_1"]));
     assert_eq!(
         only("VI_", node.configure(apart)),
-        ["VI_2: master -> backup (joined sync group VG_2, which is backup)"]
+        [
+            "VI_2: hands over for 1.25s",
+            "VI_2: master -> backup (joined sync group VG_2, which is backup)"
+        ]
     );
 }
 

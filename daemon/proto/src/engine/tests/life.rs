@@ -110,7 +110,7 @@ fn yielding_master_releases_its_addresses_at_once() {
 }
 
 #[test]
-fn stop_resigns_all_masters_and_releases_everything() {
+fn second_stop_releases_what_the_first_one_kept() {
     let mut node = Node::running(two_nodes());
     node.advance(SECOND);
     node.receive(ETH2, PEER, &advert(52, 200));
@@ -119,10 +119,18 @@ fn stop_resigns_all_masters_and_releases_everything() {
         node.give(Input::Stop),
         [
             "advertise on 2 from 192.168.224.12: VRID 51, priority 0, 192.168.224.100",
-            "on 2 hold [], release [192.168.224.100/24]",
+            "VI_1: hands over for 1.25s",
             "VI_1: master -> init (the daemon stops)",
             "on 3 hold [], release [192.168.198.100/24]",
             "VI_2: backup -> init (the daemon stops)",
+        ]
+    );
+    assert_eq!(node.held(), ["192.168.224.100/24 on 2"]);
+    assert_eq!(
+        node.give(Input::Stop),
+        [
+            "on 2 hold [], release [192.168.224.100/24]",
+            "VI_1: handed over after 0ns: stop requested again",
         ]
     );
     assert_eq!(node.engine.poll_timeout(), None);
@@ -159,7 +167,8 @@ fn owner_sends_from_its_address_and_spares_it() {
             "announce on 2 at 02:00:00:00:00:02: 192.168.224.100/24",
         ]
     );
-    let lines = node.give(Input::Stop);
+    node.give(Input::Stop);
+    let lines = node.step();
     assert!(
         lines.contains(
             &"on 2 hold [], release [192.168.224.100/24], sparing foreign ones".to_owned()

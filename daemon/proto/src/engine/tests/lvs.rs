@@ -25,6 +25,15 @@ fn sync_daemon_role_follows_the_router_state() {
 }
 
 #[test]
+fn sync_daemon_stays_master_until_a_successor_advertises() {
+    let mut node = Node::mastering(routers([("VI_1", with_sync())]));
+    assert_eq!(only("sync", node.give(Input::Stop)), [""; 0]);
+    let status = node.status("VI_1").lvs.unwrap();
+    assert_eq!(status.role, Some(LvsRole::Master));
+    assert_eq!(only("sync", node.receive_advert(90)), [NOTHING]);
+}
+
+#[test]
 fn sync_daemon_is_backup_while_in_fault() {
     let mut params = routers([(
         "VI_1",

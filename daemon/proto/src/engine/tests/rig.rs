@@ -633,6 +633,12 @@ fn report_line(report: &Report) -> String {
             fault_reason,
         } => format!("{router}: no link: {fault_reason}"),
         Report::LinkRestored { router } => format!("{router}: link"),
+        Report::HandsOver { router, longest } => format!("{router}: hands over for {longest:?}"),
+        Report::HandedOver {
+            router,
+            end,
+            lasted,
+        } => format!("{router}: handed over after {lasted:?}: {end}"),
     }
 }
 

@@ -143,6 +143,9 @@ fn route_moved_to_another_router_is_never_released() {
 fn stop_releases_all_routing() {
     let mut node = Node::mastering(routers([("VI_1", with_routing())]));
     let lines = node.give(Input::Stop);
+    assert_eq!(only("VI_1 route", lines), [""; 0], "handing over");
+    assert_eq!(node.engine.held_routing().count(), 2);
+    let lines = node.receive_advert(90);
     assert_eq!(only("VI_1 route", lines), [RELEASED]);
 }
 

@@ -200,6 +200,7 @@ impl Rig {
                 BTreeMap::from([("VI_1".into(), resources)]),
             ),
             names: BTreeSet::new(),
+            longest_hand_over: Duration::ZERO,
         };
         Self {
             follower: Follower::new("/nonexistent".into(), params, units, inbox, log),
