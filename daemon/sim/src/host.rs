@@ -98,6 +98,8 @@ pub(crate) struct Host {
     pub(crate) unplugged: u8,
     /// Time of the next turn.
     pub(crate) next_turn: Option<Instant>,
+    /// Whether the daemon is to be started again when it has stopped.
+    pub(crate) restarts: bool,
     /// Number of the present life: events of an earlier life are ignored.
     pub(crate) life: u32,
 }
@@ -322,6 +324,7 @@ impl Host {
             arrivals: VecDeque::new(),
             unplugged: 0,
             next_turn: None,
+            restarts: false,
             life: 0,
             orphans: Vec::new(),
         };
@@ -429,6 +432,12 @@ impl Host {
         self.powered && !self.suspended && !self.frozen && self.process.is_some()
     }
 
+    /// Whether the daemon was asked to stop and still hands over.
+    pub(crate) fn is_stopping(&self) -> bool {
+        let process = self.process.as_ref();
+        process.is_some_and(|process| process.node.is_stopping())
+    }
+
     /// Cuts the power.
     pub(crate) fn power_off(&mut self) {
         self.life += 1;
@@ -480,6 +489,7 @@ impl Host {
         let threads = self.kernel.threads().iter();
         self.orphans = threads.filter(|it| !is_said(it)).cloned().collect();
         self.process = None;
+        self.restarts = false;
         self.frozen = false;
         self.next_turn = None;
         self.kernel.listen(false);
@@ -698,7 +708,7 @@ impl Host {
         if is_second_look {
             machine.synchronise_again(now, node);
         }
-        if node.is_stopping() {
+        if node.has_ended() {
             let _ = node.retire_drop_filter(&mut machine);
         }
         let (records, sent) = machine.end_turn();

@@ -59,6 +59,9 @@ pub enum Invariant {
     Grace,
     /// After the end of a daemon and `vrrpd cleanup` its kernel configuration is removed.
     Cleanup,
+    /// A master that leaves on purpose holds its addresses until another router advertises, or for the
+    /// longest skew time and a margin, and sends nothing meanwhile.
+    HandOver,
     /// The members of a sync group are in the same state after each turn.
     Together,
     /// A backup does not take over from silence while advertisements of a master that it follows

@@ -166,6 +166,8 @@ impl Machine<'_> {
         node: &mut Node,
     ) {
         match message {
+            // The services reload nothing after a stop signal.
+            Message::Configure(_) if node.is_stopping() => {}
             Message::Configure(config) => {
                 let params = params(&config);
                 self.own.may_be_alone = may_be_alone(&config);

@@ -12,6 +12,7 @@ mod contest;
 mod cover;
 mod grace;
 mod group;
+mod hand_over;
 mod listening;
 mod reference;
 mod silence;
@@ -319,6 +320,7 @@ impl Oracle {
             router.sources.extend(sources);
         }
         self.watch_answers(now, &before, judged.as_ref(), record)?;
+        self.watch_hand_overs(host, now, judged.as_ref(), record, coverage)?;
         self.watch_links(now, record)?;
         self.watch_grace(now, record)?;
         self.watch_sending(now, &before, record)?;
@@ -401,8 +403,9 @@ impl Oracle {
             && *is_listened_for
         {
             router.numbers = numbers;
+            let listens = matches!(router.state(), State::Backup | State::Master);
             if let Ok(says) = &judged.says
-                && matches!(router.state(), State::Backup | State::Master)
+                && (listens || router.is_leaving())
             {
                 router.peers.insert(packet.source);
                 self.may_settle_late |= router.meet(at, packet.source, says.interval, priority);
@@ -548,7 +551,14 @@ impl Oracle {
             Some((&judged.router, judged.packet, judged.says.ok()?)).filter(|_| listens)
         });
         let Some((name, packet, says)) = concerned else {
-            return is_nothing(record);
+            let is_successor = judged.is_some_and(|judged| {
+                judged.says.is_ok() && self.routers[&judged.router].is_leaving()
+            });
+            // The end of a hand-over is checked with all of them.
+            return match is_successor {
+                true => is_without_transition(record),
+                false => is_nothing(record),
+            };
         };
         let name = name.clone();
         if self.group_of(&name).is_some() {
@@ -713,7 +723,7 @@ impl Oracle {
         if router.config.unicast.is_some() {
             return true;
         }
-        if router.state() != State::Master {
+        if router.state() != State::Master && !router.is_leaving() {
             return false;
         }
         let own = says(&router.config, self.priority(&router.config));
@@ -911,7 +921,7 @@ impl Oracle {
                         || is_about_rejection(&transition.cause)
                         || is_about_absence(&transition.cause))
             });
-            if is_concerned {
+            if is_concerned || router.is_leaving() {
                 continue;
             }
             let touched = record.outputs.iter().find(|output| match output {
@@ -997,6 +1007,7 @@ impl Oracle {
                 may_have_resigned: false,
                 speaks_otherwise: false,
                 grace_until: None,
+                leaving: None,
                 is_away: false,
                 is_unlinked: false,
                 words: 0,
@@ -1779,6 +1790,17 @@ fn is_nothing(record: &Record) -> Result<(), Violation> {
         None if record.deadline_before != record.deadline_after => {
             Err(Invariant::Rejected.broken("rejected packet changed a timer"))
         }
+        None => Ok(()),
+    }
+}
+
+/// Checks that a packet for a router that hands over changes no state.
+fn is_without_transition(record: &Record) -> Result<(), Violation> {
+    match transitions(record).next() {
+        Some(transition) => Err(Invariant::Transition.broken(format!(
+            "{} changed state after a packet for a router that hands over",
+            transition.router
+        ))),
         None => Ok(()),
     }
 }

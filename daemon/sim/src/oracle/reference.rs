@@ -11,6 +11,7 @@ use super::announcing::Announcing;
 use super::contacts::Contacts;
 use super::contest::Contesting;
 use super::group::Sightings;
+use super::hand_over::Leaving;
 use super::listening::Listening;
 use crate::admission::{Numbers, Trailer, is_after, next_number};
 use crate::foreign::skew;
@@ -46,6 +47,8 @@ pub(crate) struct Watched {
     pub(super) speaks_otherwise: bool,
     /// End of its grace, while its interface or its own address is missing.
     pub(super) grace_until: Option<Instant>,
+    /// Hand-over, while its host holds the addresses for a successor.
+    pub(super) leaving: Option<Leaving>,
     /// Whether its interface was deleted, and the router has been neither in fault nor back since.
     pub(super) is_away: bool,
     /// Whether it runs without a link on its interface, and neither sends nor receives.

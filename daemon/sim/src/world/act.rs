@@ -306,7 +306,7 @@ impl World<'_> {
                 self.arrange(restart, Happening::Start(id, life));
             }
             Action::Run { runs: true, .. } => {
-                if host.process.is_none() {
+                if host.process.is_none() || host.is_stopping() {
                     self.arrange(Duration::ZERO, Happening::Start(id, life));
                 }
             }

@@ -257,19 +257,21 @@ impl World<'_> {
                         None => continue,
                     },
                 };
-                if is_master {
+                let keeps = router.keeps(address.family());
+                if is_master || keeps {
                     wanted.insert((home.index, address));
                 }
+                let has_to_hold = is_master || router.has_to_keep(address.family());
                 // The host answers for the address with any prefix length.
                 let mut forms = host
                     .kernel
                     .addresses()
                     .filter(|(on, held, _)| *on == home.index && held.address == address.address);
                 let is_interrupted = interrupted.contains(name);
-                let broken = match (is_master, forms.next()) {
+                let broken = match (has_to_hold, forms.next()) {
                     (true, _) if is_interrupted => None,
                     (true, _) if !host.kernel.has(home.index, address) => Some("is missing"),
-                    (false, Some((.., ours))) if is_here => {
+                    (false, Some((.., ours))) if is_here && !keeps => {
                         // On an interface that is down the address does no harm.
                         let spared = config.priority == 255
                             || home.index == link.index
@@ -334,7 +336,13 @@ impl World<'_> {
                     continue;
                 };
                 wanted.insert(Arc::clone(&device));
-                if interrupted.contains(name) {
+                let is_left_alone = router.keeps(family) && !router.has_to_keep(family);
+                if interrupted.contains(name) || is_left_alone {
+                    continue;
+                }
+                let is_master = is_master || router.keeps(family);
+                // The device reaper deletes the interface of a router that was stopped.
+                if router.state() == State::Init && !is_master {
                     continue;
                 }
                 let link = host.kernel.link(config.segment);
@@ -386,7 +394,10 @@ impl World<'_> {
                     let device = router.config.device(family);
                     device.is_some_and(|device| device == link.name)
                 };
-                router.state() == State::Master && Family::ALL.into_iter().any(is_its)
+                let holds = |family| router.state() == State::Master || router.keeps(family);
+                Family::ALL
+                    .into_iter()
+                    .any(|family| is_its(family) && holds(family))
             });
             // Without its name an interface is not recognised as the daemon's.
             let mut ours = own_devices(&self.hosts[usize::from(id)]);
@@ -419,6 +430,11 @@ impl World<'_> {
             return Ok(());
         };
         let physical = physical_mac(segment, id);
+        if router.keeps(Family::of(address)) {
+            return Err(Invariant::HandOver.broken(format!(
+                "host {id}: {name} hands over, and announces {address}"
+            )));
+        }
         let right = router.config.mac(Family::of(address)).unwrap_or(physical);
         if mac == right {
             return Ok(());
@@ -491,11 +507,19 @@ impl World<'_> {
         let interrupted = host.interrupted();
         let mut wanted = BTreeSet::new();
         for (name, router) in self.witnesses[usize::from(id)].routers() {
-            if router.state() != State::Master || router.config.accepts() {
+            if router.config.accepts() {
                 continue;
             }
+            let is_master = router.state() == State::Master;
             for address in router.config.virtual_addresses() {
+                let family = address.family();
+                if !is_master && !router.keeps(family) {
+                    continue;
+                }
                 wanted.insert(address.address);
+                if !is_master && !router.has_to_keep(family) {
+                    continue;
+                }
                 if !interrupted.contains(name) && !host.kernel.refuses(address.address) {
                     return Err(Invariant::Kernel.broken(format!(
                         "host {id}: {name} has accept off, and {address} has no drop rule"
@@ -526,12 +550,17 @@ impl World<'_> {
         let mut wanted: BTreeSet<Routed> = BTreeSet::new();
         let mut undecided: BTreeSet<Routed> = BTreeSet::new();
         for (name, router) in self.witnesses[usize::from(id)].routers() {
-            if router.state() != State::Master {
-                continue;
-            }
             let config = &router.config;
+            let is_master = router.state() == State::Master;
+            let holds = |family| is_master || router.keeps(family);
             let is_interrupted = interrupted.contains(name);
             for route in config.kernel_routes() {
+                let family = route.place().destination.family();
+                if !holds(family) {
+                    continue;
+                }
+                // A router that hands over repairs nothing.
+                let is_interrupted = is_interrupted || !is_master && !router.has_to_keep(family);
                 let source = route.source();
                 let gateway = route.next_hops()[0].gateway();
                 let mut there = host.kernel.routes().iter();
@@ -551,7 +580,14 @@ impl World<'_> {
                     )));
                 }
             }
-            wanted.extend(config.kernel_rules().map(Routed::Rule));
+            for rule in config.kernel_rules() {
+                let family = rule.family();
+                if is_master || router.has_to_keep(family) {
+                    wanted.insert(Routed::Rule(rule));
+                } else if router.keeps(family) {
+                    undecided.insert(Routed::Rule(rule));
+                }
+            }
         }
         let held: BTreeSet<Routed> = host.kernel.routed().collect();
         let mut differing = wanted.symmetric_difference(&held);
@@ -576,7 +612,10 @@ impl World<'_> {
         let sync = config.sync();
         let state = config.synchronised.as_ref().and_then(|name| {
             let (_, router) = oracle.routers().find(|(known, _)| *known == name)?;
-            Some(router.state())
+            Some(match router.is_leaving() {
+                true => State::Master,
+                false => router.state(),
+            })
         });
         let role = state.and_then(|state| match state {
             State::Master => Some(LvsRole::Master),
@@ -816,7 +855,7 @@ impl World<'_> {
     fn members(&self, (segment, vrid): (u8, u8)) -> Vec<Member> {
         let mut members = Vec::new();
         for (host, oracle) in self.hosts.iter().zip(&self.witnesses) {
-            if !host.runs() {
+            if !host.runs() || host.is_stopping() {
                 continue;
             }
             for (name, router) in oracle.routers() {

@@ -469,6 +469,10 @@ impl<'a> World<'a> {
         let Some(host) = self.living(id, life) else {
             return Ok(());
         };
+        if host.is_stopping() {
+            host.restarts = true;
+            return Ok(());
+        }
         if host.process.is_some() || host.suspended {
             return Ok(());
         }
@@ -605,8 +609,13 @@ impl<'a> World<'a> {
         if host
             .process
             .as_ref()
-            .is_some_and(|process| process.node.is_stopping())
+            .is_some_and(|process| process.node.has_ended())
         {
+            let life = host.life;
+            if std::mem::take(&mut host.restarts) {
+                self.arrange(Duration::ZERO, Happening::Start(id, life));
+            }
+            let host = &mut self.hosts[index];
             // The daemon waits for its device reaper before it exits.
             let _ = host.clear(self.now, true);
             host.lose_process();
