@@ -4,7 +4,7 @@
 //! and the `disks`. It ends the processes and removes the contents of /run and every added address:
 //! these belong to a [`Boot`].
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::{Arc, Mutex};
@@ -15,6 +15,7 @@ use crate::boot::Boot;
 use crate::cable::Cable;
 use crate::capture::{Capture, Filter};
 use crate::client::Client;
+use crate::echo::Echo;
 use crate::error::{Doing, Error, Result};
 use crate::flood::Flood;
 use crate::journal::lock;
@@ -375,6 +376,14 @@ impl Host {
     /// If no thread can be started.
     pub fn client(&self, address: IpAddr) -> Result<Client> {
         Client::start(Arc::clone(&self.namespaces), (address, 80).into())
+    }
+
+    /// Sends an ICMP echo request to `address` every millisecond from this host, until the client is stopped.
+    ///
+    /// # Errors
+    /// If the socket or the thread cannot be created.
+    pub fn echo(&self, address: Ipv4Addr) -> Result<Echo> {
+        Echo::start(&self.namespaces, address)
     }
 
     /// Name of the host.

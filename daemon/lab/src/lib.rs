@@ -45,7 +45,7 @@
 //!   program of a boot.
 //! - `segment` is the bridge, `cable` a veth pair to it, `relay` the user-space hop of an impaired
 //!   cable.
-//! - `watch`, `capture` and `client` observe, each on a separate thread that writes a [`Journal`].
+//! - `watch`, `capture`, `client` and `echo` observe, each on a separate thread that writes a [`Journal`].
 //! - `flood` sends frames at the highest possible rate.
 //! - `httpd` is the web server, `harness` the `main` of test files, `stall_detector` measures
 //!   whether the machine schedules the lab in time, `sys` contains the unsafe system calls.
@@ -59,6 +59,7 @@ mod capture;
 mod client;
 mod clock;
 pub mod daemons;
+mod echo;
 mod error;
 mod flood;
 pub mod harness;
@@ -79,6 +80,7 @@ pub use cable::{Cable, Impairment};
 pub use capture::{Capture, Filter, Frame};
 pub use client::{Ask, Client};
 pub use clock::Moment;
+pub use echo::{Echo, Echoes};
 pub use error::{Error, Result};
 pub use flood::{Flood, Sent, ipv4_frame};
 pub use host::Host;

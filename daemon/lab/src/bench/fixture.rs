@@ -46,6 +46,7 @@ pub(crate) struct Fixture {
     /// MAC addresses of the two hosts on each interface.
     macs: Vec<[[u8; 6]; 2]>,
     hosts: [Host; 2],
+    segments: Vec<Segment>,
 }
 
 impl Fixture {
@@ -54,6 +55,7 @@ impl Fixture {
         let hosts = [Host::new("left")?, Host::new("right")?];
         let mut captures = Vec::new();
         let mut macs = Vec::new();
+        let mut segments = Vec::new();
         for interface in 0..task.interfaces() {
             let segment = Segment::new("bench")?;
             let name = format!("eth{interface}");
@@ -64,6 +66,7 @@ impl Fixture {
             }
             captures.push(segment.capture_at_leisure(Filter::all(), PACE)?);
             macs.push(ends);
+            segments.push(segment);
         }
         let mut fixture = Self {
             kind,
@@ -72,6 +75,7 @@ impl Fixture {
             captures,
             macs,
             hosts,
+            segments,
         };
         let start = fixture.mark();
         fixture.start(0, Begin::Master)?;
@@ -87,6 +91,15 @@ impl Fixture {
         fixture.start(1, Begin::Backup)?;
         fixture.settle();
         Ok(fixture)
+    }
+
+    /// A third host on the first segment.
+    pub(crate) fn client(&self) -> Result<Host> {
+        let host = Host::new("client")?;
+        let segment = self.segments.first();
+        let segment = segment.ok_or_else(|| Error::new("attaching a client", "no segment"))?;
+        segment.attach(&host, "eth0", "10.77.0.250/24")?;
+        Ok(host)
     }
 
     pub(crate) fn start(&mut self, host: usize, begin: Begin) -> Result<()> {

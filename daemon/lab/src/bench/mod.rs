@@ -4,6 +4,7 @@
 //! - `takeover`: delay of a backup's takeover after the master failed, beyond the limit of the
 //!   protocol.
 //! - `priority`: time from a lowered priority of the master to the first advertisement of the next one.
+//! - `stop`: time without an answer for a client of an address whose master is stopped.
 //! - `jitter`: deviation of a master's advertisements from the interval.
 //! - `cost`: CPU time and memory of a pair in normal operation.
 //! - `many`: duration of the takeover of many addresses at once.
@@ -80,6 +81,7 @@ enum Section {
     Takeover,
     TakeoverBusy,
     Priority,
+    Stop,
     Jitter,
     JitterBusy,
     Cost,
@@ -143,6 +145,7 @@ impl<'o> Bench<'o> {
             },
             Section::Takeover
             | Section::Priority
+            | Section::Stop
             | Section::Jitter
             | Section::Cost
             | Section::Many
@@ -156,6 +159,7 @@ impl<'o> Bench<'o> {
         match section {
             Section::Takeover | Section::TakeoverBusy => self.takeovers(how),
             Section::Priority => self.priorities(),
+            Section::Stop => self.stops(),
             Section::Jitter | Section::JitterBusy => self.jitters(how),
             Section::Cost => self.costs(),
             Section::Many => self.many(),
@@ -214,6 +218,27 @@ impl<'o> Bench<'o> {
                 Ok(found) => {
                     let figures = summaries(&found, Vec::clone);
                     let section = "From a priority lowered by 50 to the first advertisement";
+                    self.add(section, what, "us", figures, Demand::Peer);
+                }
+                Err(error) => self.miss(&what, &error),
+            }
+        }
+    }
+
+    fn stops(&mut self) {
+        let count = match self.options.quick {
+            true => self.options.deaths.min(5),
+            false => self.options.deaths,
+        };
+        for millis in self.options.intervals.clone() {
+            let lanes = if millis >= 1000 { LANES } else { 1 };
+            let what = format!("outage of a client, {millis} ms");
+            self.progress(&format!("stopped masters at {millis} ms"));
+            let task = Task::single(Duration::from_millis(millis.into()));
+            match takeover::measure(&self.kinds, task, count, lanes, takeover::stopped) {
+                Ok(found) => {
+                    let figures = summaries(&found, Vec::clone);
+                    let section = "Time without an answer when the master is stopped";
                     self.add(section, what, "us", figures, Demand::Peer);
                 }
                 Err(error) => self.miss(&what, &error),

@@ -8,8 +8,11 @@
 //!
 //! A master whose priority a tracked file lowers is not killed: measured is the time from the change of the
 //! file to the first advertisement of the other host. Then the file is restored, and the roles are exchanged.
+//!
+//! For a master that is stopped, the outage of a client is measured.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -19,6 +22,9 @@ use vrrp_lab::{Error, Result};
 use super::fixture::{Fixture, Sighting, What};
 use super::stats::Summary;
 use super::subject::{Begin, Kind, Task};
+
+/// Time for which a client asks before a stop and after the take-over.
+const WARM: Duration = Duration::from_millis(50);
 
 /// Result of one killed master, in microseconds after the deadlines.
 #[derive(Clone, Debug, Default)]
@@ -147,6 +153,37 @@ pub(crate) fn lowered(kind: Kind, task: Task, count: usize) -> Result<Vec<f64>> 
         fixture.settle();
         fixture.weigh(master, "0")?;
         mark = fixture.mark();
+    }
+    Ok(found)
+}
+
+/// Stops the master `count` times in one fixture, while a client sends an echo request to the address every
+/// millisecond. Returns the longest times without an answer, in microseconds.
+pub(crate) fn stopped(kind: Kind, task: Task, count: usize) -> Result<Vec<f64>> {
+    if count == 0 {
+        return Ok(Vec::new());
+    }
+    let mut fixture = Fixture::with_pair(kind, task)?;
+    let client = fixture.client()?;
+    let mut found = Vec::new();
+    let mut mark = fixture.mark();
+    for _ in 0..count {
+        fixture.settle();
+        let master = fixture.master(&mark);
+        let master = master.ok_or_else(|| Error::new("looking for the master", "no host is"))?;
+        let echo = client.echo(Ipv4Addr::new(10, 77, 0, 1))?;
+        thread::sleep(WARM);
+        mark = fixture.mark();
+        fixture.take(master)?.stop()?;
+        fixture.wait("the other host to take over", &mark, |sightings| {
+            let has_sent = |what| fixture.has_sent(sightings, 1 - master, what);
+            has_sent(What::Advert) && has_sent(What::Announcement)
+        })?;
+        thread::sleep(WARM);
+        found.push(echo.stop()?.outage().as_secs_f64() * 1e6);
+        fixture.start(master, Begin::Backup)?;
+        mark = fixture.mark();
+        fixture.settle();
     }
     Ok(found)
 }

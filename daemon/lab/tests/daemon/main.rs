@@ -13,6 +13,7 @@ mod doctor;
 mod drop_filter;
 mod frozen;
 mod groups;
+mod hand_over;
 mod hmac;
 mod ipv6;
 mod killed;
@@ -47,6 +48,13 @@ fn main() -> ExitCode {
                 state_master_shortens_first_wait_to_interval_and_skew,
                 isolated_master_recovers_after_link_is_restored,
                 terminating_signals_hand_over;
+            hand_over:
+                stopped_master_answers_until_its_successor_does,
+                status_shows_the_hand_over_of_a_stopping_daemon,
+                stop_without_successor_releases_after_the_bound,
+                second_stop_signal_releases_at_once,
+                lost_link_ends_the_hand_over,
+                virtual_mac_is_handed_over_without_outage;
             timing:
                 preempt_delay_postpones_preemption,
                 preempt_delay_does_not_delay_failover,

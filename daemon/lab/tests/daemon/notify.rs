@@ -175,11 +175,14 @@ pub(crate) fn stop_notification_follows_handover_and_precedes_exit() -> Outcome 
     daemon.kill(Signal::SIGTERM)?;
     lan.advert(stopped, |advert| advert.priority == 0)?;
     a.address_event(VIP, false, stopped)?;
-    let words = systemd.wait_for(|words| {
+    let extends = |words: &[&str]| {
         words
             .iter()
             .any(|word| word.starts_with("EXTEND_TIMEOUT_USEC="))
-    })?;
+    };
+    // The first one is for the hand-over.
+    systemd.wait_for(extends)?;
+    let words = systemd.wait_for(extends)?;
     let micros: u64 = words[0]
         .trim_start_matches("EXTEND_TIMEOUT_USEC=")
         .parse()?;

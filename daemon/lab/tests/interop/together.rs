@@ -82,6 +82,9 @@ fn ours_leads(dialect: Dialect) -> Outcome {
     let takeover = peers.lan.advert_of(&peers.theirs, stopped)?;
     let waited = takeover.at.since(resigned.at);
     assert!(waited < dialect.skew(99) + LATE, "{waited:?}");
+    let gone = peers.ours.address_event(VIP, false, stopped)?;
+    let held = gone.since(takeover.at);
+    assert!(takeover.at < gone && held < LATE, "held for {held:?}");
     peers.assert_rest(&peers.theirs)?;
 
     // The same start again, and keepalived stops in order.
