@@ -170,15 +170,24 @@ fn foreign_interface_of_the_same_name_gets_no_address() {
     );
 }
 
+// RFC 9568 6.4.2 MUST: discard frames to the virtual router MAC address
+#[test]
+fn virtual_mac_interface_stays_up_for_the_successor() {
+    let gone = "vrrp4.51.eth1 (00:00:5e:00:01:33) on 2: Absent".to_owned();
+    let mut node = with_device();
+    let serves = |node: &Node| node.engine.serving_devices().next().is_some();
+    assert_eq!(only("vrrp4", node.give(Input::Stop)), [""; 0]);
+    assert!(serves(&node));
+    assert!(node.receive_advert(90).contains(&gone));
+    assert!(!serves(&node));
+}
+
 #[test]
 fn virtual_mac_interface_is_deleted_with_its_router() {
     let gone = "vrrp4.51.eth1 (00:00:5e:00:01:33) on 2: Absent".to_owned();
     let mut node = with_device();
-    let is_kept = |node: &Node| node.engine.serving_devices().next().is_some();
-    assert!(!node.give(Input::Stop).contains(&gone), "handing over");
-    assert!(is_kept(&node));
-    assert!(node.receive_advert(90).contains(&gone));
-    assert!(!is_kept(&node));
+    node.give(Input::Stop);
+    assert!(node.give(Input::Stop).contains(&gone));
     let mut node = with_device();
     assert!(node.configure(routers([])).contains(&gone));
     let mut node = with_device();

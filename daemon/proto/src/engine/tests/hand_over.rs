@@ -167,6 +167,9 @@ fn joined() -> Node {
     node
 }
 
+// RFC 9568 6.4.2 MUST NOT: answer ARP requests for a virtual address
+// RFC 9568 6.4.2 MUST NOT: answer neighbour solicitations for a virtual address
+// RFC 9568 6.4.2 MUST NOT: accept packets to a virtual address
 #[test]
 fn backup_keeps_the_addresses_for_its_successor() {
     let mut node = joined();
