@@ -72,6 +72,7 @@ CLEANUP = "daemon/node/src/cleanup.rs"
 OWN_SOURCES = "daemon/node/src/own_sources.rs"
 WITNESS = "daemon/proto/src/engine/witness.rs"
 ADDRESS_CONFLICT = "daemon/proto/src/engine/conflict.rs"
+HAND_OVER = "daemon/proto/src/engine/hand_over.rs"
 NODE_WITNESS = "daemon/node/src/witness.rs"
 
 
@@ -172,10 +173,10 @@ FAULTS = [
         ROUTER,
         "            Phase::Master(_) => Reaction {\n"
         "                send: Some(Send::Resignation),\n"
-        "                ..self.enter(Phase::Init, cause)",
+        "                hands_over: true,",
         "            Phase::Master(_) => Reaction {\n"
         "                send: None,\n"
-        "                ..self.enter(Phase::Init, cause)",
+        "                hands_over: true,",
     ),
     Fault(
         "yielding master sends no final advertisement",
@@ -296,7 +297,7 @@ FAULTS = [
     Fault(
         "manually added address stays on a backup",
         ENGINE,
-        "                if instance.router.state() != State::Master && !spared {",
+        "                if !instance.holds(address.family()) && !spared {",
         "                if instance.router.state() == State::Init && !spared {",
     ),
     Fault(
@@ -432,8 +433,8 @@ FAULTS = [
     Fault(
         "backup keeps its routes and rules",
         EFFECTS,
-        "            desired.release.extend(routed(routes, rules));",
-        "            let _ = routed(routes, rules);",
+        "            desired.release.extend(gone);",
+        "            drop(gone.count());",
     ),
     Fault(
         "manually deleted route is not restored",
@@ -1581,6 +1582,54 @@ FAULTS = [
         NODE,
         "        if std::mem::take(&mut self.has_transition) || moved {",
         "        if moved {",
+    ),
+    Fault(
+        "stopped master releases its addresses at once",
+        ROUTER,
+        "                hands_over: true,",
+        "                hands_over: false,",
+    ),
+    Fault(
+        "leaving master does not notice its successor",
+        PACKET,
+        "        if !advert.resigns() {\n            self.hear_successor",
+        "        if false {\n            self.hear_successor",
+    ),
+    Fault(
+        "leaving master holds its addresses for longer than a successor takes",
+        PARAMS,
+        "        skew + MARGIN\n",
+        "        skew + MARGIN * 2\n",
+    ),
+    Fault(
+        "leaving master requests its addresses",
+        EFFECTS,
+        "        if instance.keeps(attachment.family) && former.is_empty() {",
+        "        if false {",
+    ),
+    Fault(
+        "successor in one family ends the hand-over of both",
+        HAND_OVER,
+        "        if families.all(|family| !hand_over.awaited[family as usize]) {",
+        "        if families.any(|family| !hand_over.awaited[family as usize]) {",
+    ),
+    Fault(
+        "leaving master deletes its routes and rules at once",
+        EFFECTS,
+        "            let gone = routed(routes, rules).filter(|what| !instance.keeps(what.family()));",
+        "            let gone = routed(routes, rules);",
+    ),
+    Fault(
+        "macvlan of a leaving master is deleted at once",
+        EFFECTS,
+        "        if instance.keeps(family) {\n            return None;",
+        "        if false {\n            return None;",
+    ),
+    Fault(
+        "hand-over without a successor does not end",
+        ENGINE,
+        "        self.cut_hand_overs(now);",
+        "        let _ = now;",
     ),
 ]
 
