@@ -41,7 +41,7 @@ with subtest("manual, completions and licences are installed"):
     one.succeed(
         "test -s /usr/share/man/man8/vrrpd.8.gz",
         "test -s /usr/share/bash-completion/completions/vrrpd",
-        "zcat /usr/share/doc/vrrpd/LICENCES.gz | grep --quiet 'Permission is hereby granted'",
+        "zcat /usr/share/doc/vrrpd/LICENCES.gz | grep --count 'Permission is hereby granted'",
         "systemctl cat vrrp-master@VI_1.target",
     )
 
@@ -70,3 +70,4 @@ with subtest("purge leaves nothing but the user"):
     one.fail("systemctl cat vrrp.service")
     assert ADDRESS not in addresses(one)
     one.fail("pgrep vrrpd")
+    one.fail("test -e /run/vrrpd")
