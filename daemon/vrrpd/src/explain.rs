@@ -354,6 +354,7 @@ const fn event(due: Due) -> &'static str {
         Due::Verdict => "change of a tracker's verdict",
         Due::Grace => "end of the grace for a missing interface or address",
         Due::Contest => "end of the contest with another master",
+        Due::HandOver => "release of the addresses, if no successor advertises before",
     }
 }
 
