@@ -124,10 +124,13 @@ impl Oracle {
             }
             let mut own = router.config.virtual_addresses();
             let is_active = own.any(|own| {
-                record.outputs.iter().any(|output| match output {
-                    Output::Announce(Announcement { addresses: all, .. })
-                    | Output::Kernel(Desired { hold: all, .. }) => all.contains(&own),
-                    _ => false,
+                record.outputs.iter().any(|output| {
+                    matches!(
+                        output,
+                        Output::Announce(Announcement { addresses: all, .. })
+                            | Output::Kernel(Desired { hold: all, .. })
+                            if all.contains(&own)
+                    )
                 })
             });
             if is_active {
@@ -183,11 +186,11 @@ impl Oracle {
                 && router.grace_until.is_none()
                 && !record.interrupted.contains(name)
                 && router.config.virtual_addresses().next().is_some();
-            let longest = record.outputs.iter().find_map(|output| match output {
-                Output::Report(Report::HandsOver { router, longest }) if **router == *name => {
-                    Some(*longest)
-                }
-                _ => None,
+            let longest = record.outputs.iter().find_map(|output| {
+                let Output::Report(Report::HandsOver { router, longest }) = output else {
+                    return None;
+                };
+                (**router == *name).then_some(*longest)
             });
             let expected = bound(&router.config);
             let is_right = match longest {
