@@ -125,9 +125,9 @@ pub enum Input<'a> {
         /// The kernel's error, if it rejected all messages, for a reason that lasts.
         error: Option<Arc<str>>,
     },
-    /// Resources or another service prevent a router from being master, for this reason; `None`
-    /// ends that. It applies until the next such input for the router. Repeating it changes
-    /// nothing, and an unknown router is ignored.
+    /// Resources prevent a router from being master, for this reason; `None` ends that. It applies
+    /// until the next such input for the router. Repeating it changes nothing, and an unknown router
+    /// is ignored.
     Inhibited {
         /// Name of the router.
         router: &'a str,

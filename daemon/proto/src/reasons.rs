@@ -320,7 +320,7 @@ pub enum FaultReason {
         /// The kernel's error for it.
         error: Arc<str>,
     },
-    /// Resources or another service inhibit the router, for this reason:
+    /// Resources inhibit the router, for this reason:
     /// [`Input::Inhibited`](crate::Input::Inhibited).
     Resource(Arc<str>),
     /// Another member of the sync group is in fault.

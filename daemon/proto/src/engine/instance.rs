@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use super::address_list::{Comparison, OwnAddresses};
+use super::conditions::Conditions;
 use super::conflict::Conflict;
 use super::destinations::{Destinations, FORMER, Names};
 use super::grace::Grace;
@@ -76,8 +77,8 @@ pub(super) struct Instance {
     /// Sequence numbers of the own signed advertisements, and of those received.
     sent: Sent,
     pub(super) heard: Heard,
-    /// Reason why a resource other than its addresses keeps it from serving.
-    pub(super) inhibited: Option<Arc<str>>,
+    /// Conditions that keep it from being master.
+    pub(super) conditions: Conditions,
     /// Virtual addresses that the kernel rejected, with its error (see the module `rejections`).
     pub(super) rejected: BTreeMap<InterfaceAddress, Arc<str>>,
     /// Errors of the advertisements that did not leave this host (see the module `unsent`).
@@ -192,7 +193,7 @@ impl Instance {
             sent: Sent::default(),
             heard: Heard::default(),
             repaired: (Instant::ZERO, Vec::new()),
-            inhibited: None,
+            conditions: Conditions::default(),
             rejected: BTreeMap::new(),
             unsent: [None, None],
             withheld: None,

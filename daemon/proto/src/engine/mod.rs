@@ -10,6 +10,7 @@
 
 mod address_list;
 mod admission;
+mod conditions;
 mod configure;
 mod conflict;
 mod destinations;
@@ -618,8 +619,9 @@ impl Engine {
         let Some(id) = self.position(router) else {
             return;
         };
-        if self.instances[id].inhibited != why {
-            self.instances[id].inhibited = why;
+        let resources = &mut self.instances[id].conditions.resources;
+        if *resources != why {
+            *resources = why;
             self.refresh_router(now, id);
         }
     }
@@ -948,7 +950,7 @@ impl Engine {
         let drop_filter_failed = self.drop_filter_failed.clone().filter(|_| refuses);
         let fault_reason = fault.or_else(|| drop_filter_failed.map(FaultReason::DropFilterError));
         let fault_reason = fault_reason.or_else(|| instance.rejection());
-        fault_reason.or_else(|| instance.inhibited.clone().map(FaultReason::Resource))
+        fault_reason.or_else(|| instance.conditions.fault_reason())
     }
 
     /// Whether an address on the interface of that name is a virtual one, and its router is not the
