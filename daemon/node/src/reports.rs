@@ -116,6 +116,7 @@ fn subject_of(report: &Report) -> Option<Subject> {
         | Report::Interrupted { .. }
         | Report::Verdict { .. }
         | Report::Priority { .. }
+        | Report::Command { .. }
         | Report::Drift { .. }
         | Report::Clock { .. }
         | Report::Suppressed { .. }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::limiter::Matter;
+use crate::operator::{CommandChange, CommandKey, StandingCommand};
 use crate::params::{AddressOptions, LvsSync, NodeParams, Verdict};
 use crate::reasons::{Cause, FaultReason, Loss, Unreceived};
 use crate::routing::{Route, Routed, Rule};
@@ -134,6 +135,20 @@ pub enum Input<'a> {
         /// The reason, or `None`.
         why: Option<Arc<str>>,
     },
+    /// A standing command of the operator, in place of a former one with the same key. One for a
+    /// router that is not configured stands too, and applies when the router is. One whose time is over
+    /// has no effect.
+    Command(StandingCommand),
+    /// The operator ends a standing command. Without such a command nothing happens.
+    EndCommand {
+        /// The command.
+        key: CommandKey,
+        /// User who ends it, in words.
+        by: Arc<str>,
+    },
+    /// The operator has the addresses of a router announced now, or those of all routers. Only a
+    /// master announces.
+    Announce(Option<&'a str>),
     /// The kernel may be in a state other than requested: a request failed, or messages from the
     /// kernel were lost. The engine repeats all requests.
     Overrun,
@@ -298,6 +313,8 @@ pub enum Due {
     Contest,
     /// End of a hand-over without a successor.
     HandOver,
+    /// End of a standing command of the operator.
+    Command,
 }
 
 impl fmt::Display for Due {
@@ -311,6 +328,7 @@ impl fmt::Display for Due {
             Self::Grace => "grace",
             Self::Contest => "contest",
             Self::HandOver => "hand-over",
+            Self::Command => "command",
         })
     }
 }
@@ -528,6 +546,13 @@ pub enum Report {
         from: Priority,
         /// Present priority.
         to: Priority,
+    },
+    /// A standing command of the operator begins or ends.
+    Command {
+        /// The command.
+        command: StandingCommand,
+        /// Change.
+        change: CommandChange,
     },
     /// Configuration mismatch with another router of the same virtual router. Its advertisements
     /// are still accepted. Reported when the mismatch changes, at most once per sender and minute.

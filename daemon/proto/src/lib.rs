@@ -12,6 +12,7 @@ mod events;
 pub mod invariants;
 mod limiter;
 pub mod notify;
+pub mod operator;
 pub mod params;
 mod reasons;
 mod replay;

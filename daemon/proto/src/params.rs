@@ -1,5 +1,6 @@
 //! Parameters of the engine: the checked configuration in the protocol's own types.
 
+mod changes;
 mod group;
 mod lvs;
 mod unicast;
@@ -18,6 +19,7 @@ use crate::types::{
 };
 use crate::wire::hmac::{Key, KeyId};
 
+pub use self::changes::changes;
 pub use self::group::GroupParams;
 pub use self::lvs::LvsSync;
 pub use self::unicast::{Peer, Unicast};
@@ -215,6 +217,12 @@ pub struct AddressForm {
 }
 
 impl RouterParams {
+    /// Whether both are configurations of one virtual router, and not of two under the same name:
+    /// interface, VRID and version are the same.
+    pub fn is_same_router(&self, other: &Self) -> bool {
+        (&self.interface, self.vrid, self.version) == (&other.interface, other.vrid, other.version)
+    }
+
     /// Router of version 3 with the defaults of RFC 9568 section 6.1, except for Accept_Mode, which
     /// is True here, as in every VRRP implementation on Linux. Use struct update for other values.
     pub fn new(interface: Arc<str>, vrid: Vrid, addresses: Arc<[InterfaceAddress]>) -> Self {

@@ -6,6 +6,7 @@ use core::net::IpAddr;
 use core::time::Duration;
 use std::sync::Arc;
 
+use crate::operator::CommandKind;
 use crate::time::Human;
 use crate::types::{InterfaceAddress, State};
 
@@ -110,6 +111,15 @@ pub enum Cause {
     Faulted(FaultReason),
     /// The last fault reason is resolved.
     Recovered(FaultReason),
+    /// A standing command of the operator: the router leaves mastership to another host.
+    Command {
+        /// Kind of the command.
+        kind: CommandKind,
+        /// User who gave it, in words.
+        by: Arc<str>,
+        /// Reason in the operator's words.
+        reason: Option<Arc<str>>,
+    },
     /// The daemon stops.
     Stopped,
     /// The router was removed from the configuration.
@@ -215,6 +225,13 @@ impl fmt::Display for Cause {
             }
             Self::Faulted(fault_reason) => fault_reason.fmt(f),
             Self::Recovered(fault_reason) => write!(f, "fault cleared: {fault_reason}"),
+            Self::Command { kind, by, reason } => {
+                write!(f, "{kind} by {by}")?;
+                match reason {
+                    Some(reason) => write!(f, ": {reason}"),
+                    None => Ok(()),
+                }
+            }
             Self::Stopped => f.write_str("the daemon stops"),
             Self::Removed => f.write_str("removed from the configuration"),
             Self::Redefined => f.write_str("interface, VRID or version changed"),

@@ -92,6 +92,8 @@ pub(crate) struct Router {
     /// with the first advertisement.
     silence_counts_at: Instant,
     hold_down: HoldDown,
+    /// Whether the router never takes over, by order of the operator. Not for the owner.
+    barred: bool,
 }
 
 /// Reason why a backup delays a take-over, or does without.
@@ -256,6 +258,7 @@ impl Router {
             startup_until: Instant::ZERO,
             silence_counts_at: Instant::ZERO,
             hold_down: HoldDown::new(),
+            barred: false,
         }
     }
 
@@ -356,6 +359,18 @@ impl Router {
             Phase::Master(master) => master.set_settings(now, &self.settings, &settings),
         }
         self.settings = settings;
+    }
+
+    /// Sets whether the router never takes over. A master remains master. At the end a backup waits for
+    /// other routers as at its start: the wire was not watched during the silence.
+    pub(crate) fn set_barred(&mut self, now: Instant, barred: bool) {
+        if core::mem::replace(&mut self.barred, barred)
+            && !barred
+            && let Phase::Backup(backup) = &mut self.phase
+        {
+            backup.restart_timer(now, &self.settings);
+            backup.end_watch();
+        }
     }
 
     /// Sets whether no advertisement leaves this host.
@@ -504,7 +519,7 @@ impl Router {
     /// On a backup: time at which the wire is to be watched, unless it is.
     pub(crate) fn watch_at(&self) -> Option<Instant> {
         match &self.phase {
-            Phase::Backup(backup) if self.settings.trust_wire => backup.watch_at(),
+            Phase::Backup(backup) if self.settings.trust_wire && !self.barred => backup.watch_at(),
             Phase::Init | Phase::Backup(_) | Phase::Master(_) | Phase::Fault(_) => None,
         }
     }
@@ -520,7 +535,9 @@ impl Router {
     /// Whether the wire is watched.
     pub(crate) fn is_watching(&self) -> bool {
         match &self.phase {
-            Phase::Backup(backup) => self.settings.trust_wire && backup.is_watching(),
+            Phase::Backup(backup) => {
+                self.settings.trust_wire && !self.barred && backup.is_watching()
+            }
             Phase::Init | Phase::Master(_) | Phase::Fault(_) => false,
         }
     }
@@ -553,7 +570,7 @@ impl Router {
             Phase::Init | Phase::Fault(_) => None,
             Phase::Backup(backup) => {
                 let at = backup.take_over_at(&self.settings, self.held_until());
-                Some((at, Due::TakeOver))
+                (at < Instant::MAX).then_some((at, Due::TakeOver))
             }
             Phase::Master(master) => Some(master.deadline()),
         }
@@ -608,8 +625,11 @@ impl Router {
     }
 
     /// Time before which a backup does not take over: the end of the startup delay and of the hold-down, and
-    /// the time from which silence counts.
+    /// the time from which silence counts. [`Instant::MAX`] if it never does.
     pub(crate) fn held_until(&self) -> Instant {
+        if self.barred {
+            return Instant::MAX;
+        }
         let all = [
             self.startup_until,
             self.silence_counts_at,

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::events::{Due, LvsRole};
 use crate::notify::Event;
+use crate::operator::CommandKind;
 use crate::params::HmacMode;
 use crate::types::{Family, InterfaceAddress, Priority, State, Version, Vrid};
 use crate::wire::hmac::KeyId;
@@ -25,6 +26,13 @@ pub struct Snapshot {
     pub trackers: Vec<TrackerStatus>,
     /// Dropped packets that belong to none of the configured routers.
     pub dropped: DropCounts,
+    /// Standing commands of the operator: the drain first, then those for one router, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub commands: Vec<CommandStatus>,
+    /// Reason why the standing commands of a former run are not in force. The engine leaves this empty;
+    /// the reader of their file fills it in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unread_commands: Option<Arc<str>>,
     /// Packets lost because a receive buffer overflowed. The engine leaves this 0; the reader of
     /// the sockets fills it in.
     #[serde(default)]
@@ -143,7 +151,11 @@ pub struct RouterStatus {
     /// Last claim of one of the virtual addresses by another host, for ten minutes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address_conflict: Option<ConflictStatus>,
-    /// Priority, and the trackers that change it.
+    /// Standing commands of the operator that concern the router: the drain of the host, those for the
+    /// router, and a step-down of its sync group. None concerns an owner.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub commands: Vec<CommandStatus>,
+    /// Priority, and the trackers and commands that change it.
     pub priority: PriorityStatus,
     /// Whether the router takes over from a master of lower priority.
     #[serde(default)]
@@ -261,6 +273,31 @@ pub struct ConflictStatus {
     pub age: f64,
 }
 
+/// Standing command of the operator.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CommandStatus {
+    /// Kind of the command.
+    pub command: CommandKind,
+    /// Router that it is for, or `None` for the whole host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<Arc<str>>,
+    /// Priority instead of the configured one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<Priority>,
+    /// Whether a router that leaves mastership to other hosts becomes master if no other host does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_resort: Option<bool>,
+    /// User who gave it: `alice (uid 1000)`.
+    pub by: Arc<str>,
+    /// Reason in the operator's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Arc<str>>,
+    /// Seconds until its end, or `None` if only another command ends it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ends_in: Option<f64>,
+}
+
 /// State of a sync group.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -290,7 +327,8 @@ pub struct PriorityStatus {
     pub configured: Priority,
     /// Advertised priority.
     pub effective: Priority,
-    /// Trackers that change the priority, with their contribution: `httpd -20`.
+    /// Trackers and standing commands that change the priority, with their contribution: `httpd -20`,
+    /// `drain -79`.
     pub reasons: Vec<String>,
     /// Trackers of the router, in the order of the configuration.
     #[serde(default)]

@@ -19,6 +19,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use vrrp_linux::clock;
 use vrrp_proto::notify::{Event, Subject, Then};
+use vrrp_proto::operator::{CommandChange, StandingCommand};
 use vrrp_proto::{Human, Report, Transition};
 
 use crate::event_log::{Collector, EventLog, Moment};
@@ -376,6 +377,14 @@ fn write_report(report: Report) {
             kind = "priority", instance = %router, from = from.get(), to = to.get(),
             "{router}: priority {from} -> {to}",
         ),
+        Report::Command { command, change } => {
+            let text = command_text(&command, &change);
+            let instance = command.order.router().map(display);
+            info!(
+                instance, command = %command.order.kind(), by = %command.by,
+                reason = command.reason.as_deref(), "{text}",
+            );
+        }
         Report::Drift {
             router,
             source,
@@ -440,6 +449,32 @@ fn write_report(report: Report) {
             kind = "contest", instance = %router, %cause, priority = priority.get(),
             "{router}: still master (priority {priority}): {cause}",
         ),
+    }
+}
+
+/// Line about a standing command of the operator.
+fn command_text(command: &StandingCommand, change: &CommandChange) -> String {
+    let StandingCommand { order, by, .. } = command;
+    let (whose, kind) = (whose(order.router().map(|router| &**router)), order.kind());
+    match change {
+        CommandChange::Begun(left) => {
+            let value = order
+                .priority()
+                .map_or_else(String::new, |value| format!(" {value}"));
+            let last_resort = match order.last_resort() {
+                Some(false) => ", without last resort",
+                Some(true) | None => "",
+            };
+            let until = left.map_or_else(
+                || " until it is ended".to_owned(),
+                |left| format!(" for {}", Human(left)),
+            );
+            let reason = command.reason.as_deref();
+            let reason = reason.map_or_else(String::new, |reason| format!(": {reason}"));
+            format!("{whose}{kind}{value} by {by}{until}{last_resort}{reason}")
+        }
+        CommandChange::Expired => format!("{whose}{kind} by {by} has expired"),
+        CommandChange::Ended(who) => format!("{whose}{kind} by {by} ended by {who}"),
     }
 }
 

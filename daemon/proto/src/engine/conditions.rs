@@ -6,18 +6,38 @@
 
 use std::sync::Arc;
 
+use crate::operator::CommandKind;
 use crate::reasons::FaultReason;
+use crate::types::Priority;
 
 /// Conditions of one instance.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Conditions {
-    /// Failure of its resources.
+    /// Failure of its resources: a fault.
     pub(super) resources: Option<Arc<str>>,
+    /// Order of the operator to leave mastership to other hosts: no fault.
+    pub(super) standby: Option<Standby>,
+    /// Priority of the operator instead of the configured one.
+    pub(super) priority: Option<Priority>,
+}
+
+/// Order of the operator to leave mastership to other hosts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Standby {
+    /// Command that orders it, or the one without last resort of several.
+    pub(super) kind: CommandKind,
+    /// Whether the instance becomes master if no other host does.
+    pub(super) last_resort: bool,
 }
 
 impl Conditions {
     /// Fault reason that follows from the conditions.
     pub(super) fn fault_reason(&self) -> Option<FaultReason> {
         self.resources.clone().map(FaultReason::Resource)
+    }
+
+    /// Whether the instance is never to take over.
+    pub(super) fn is_barred(&self) -> bool {
+        self.standby.is_some_and(|standby| !standby.last_resort)
     }
 }

@@ -115,6 +115,7 @@ impl Engine {
         self.forget_unsent();
         self.index(trackers);
         self.index_groups(now, groups);
+        self.assign_commands();
 
         let interface_trackers: Vec<Arc<str>> = self
             .users
@@ -148,6 +149,7 @@ impl Engine {
         for group in 0..self.groups.len() {
             self.join(now, group);
         }
+        self.step_down_barred(now, 0..self.instances.len());
     }
 
     /// Stops the routers that are no longer configured or have another identity now. Their
@@ -163,7 +165,7 @@ impl Engine {
             let instance = &mut self.instances[id];
             let cause = match routers.get(&instance.name) {
                 None => Cause::Removed,
-                Some(params) if !instance.is_same_router(params) => Cause::Redefined,
+                Some(params) if !instance.params.is_same_router(params) => Cause::Redefined,
                 Some(_) => continue,
             };
             let mut reaction = instance.router.stop(cause);

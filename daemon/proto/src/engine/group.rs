@@ -294,7 +294,9 @@ impl Engine {
         let asked = self.groups[group].asked.min(now);
         // Of several masters in one network, one that falls silent can change the decision: wake up
         // then too.
-        let over_at = self.over_at(now, group).map(|over_at| {
+        let over_at = self.over_at(now, group);
+        // `MAX`: the group never takes over.
+        let over_at = over_at.filter(|at| *at < Instant::MAX).map(|over_at| {
             let over_at = over_at.max(asked);
             let members = (0..self.size(group)).map(|position| self.member(group, position));
             let changes = members.flat_map(|instance| {

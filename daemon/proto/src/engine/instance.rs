@@ -17,6 +17,7 @@ use super::interfaces::Endpoint;
 use super::peers::Peers;
 use super::unsent::Unsent;
 use crate::events::Transition;
+use crate::operator::CommandKind;
 use crate::params::{Authentication, Effect, HmacParams, RouterParams};
 use crate::reasons::{Cause, FaultReason, Unreceived};
 use crate::replay::{Heard, Sent};
@@ -204,16 +205,6 @@ impl Instance {
         }
     }
 
-    /// Whether `params` are a changed configuration of this virtual router, not another virtual
-    /// router under the same name: interface, VRID and version are the same.
-    pub(super) fn is_same_router(&self, params: &RouterParams) -> bool {
-        (
-            &self.params.interface,
-            self.params.vrid,
-            self.params.version,
-        ) == (&params.interface, params.vrid, params.version)
-    }
-
     /// Applies changed parameters of the same router.
     pub(super) fn set_params(&mut self, now: Instant, params: RouterParams, names: &Names) {
         self.router
@@ -359,9 +350,23 @@ impl Instance {
         self.router.settings().priority
     }
 
-    /// Returns the effect of the router's trackers on its priority and state.
+    /// Returns the effect of the router's trackers on its priority and state, and that of the
+    /// operator on its priority.
     pub(super) fn influence(&self, trackers: &BTreeMap<Arc<str>, Tracker>) -> Influence {
-        track::influence(self.params.priority, &self.params.tracks, trackers)
+        let influence = self.influence_of_trackers(trackers);
+        match self.conditions.standby {
+            Some(_) => Influence {
+                priority: Priority::MIN,
+                ..influence
+            },
+            None => influence,
+        }
+    }
+
+    /// As [`influence`](Self::influence), without a standing command to leave mastership.
+    fn influence_of_trackers(&self, trackers: &BTreeMap<Arc<str>, Tracker>) -> Influence {
+        let base = self.conditions.priority.unwrap_or(self.params.priority);
+        track::influence(base, &self.params.tracks, trackers)
     }
 
     /// Destinations of the advertisements in a family.
@@ -623,6 +628,7 @@ impl Instance {
             flapping: self.flapping(now),
             unsent: self.unsent_status(now),
             address_conflict: self.conflict_status(now),
+            commands: Vec::new(),
             priority: self.priority_status(trackers),
             preempt: self.router.settings().preempts(),
             advert_interval: self.params.interval.duration().as_secs_f64(),
@@ -747,6 +753,11 @@ impl Instance {
         if let Some((unreceived, _)) = &self.withheld {
             return format!("take-over withheld: {unreceived}").into();
         }
+        if let Some(standby) = self.conditions.standby
+            && self.conditions.is_barred()
+        {
+            return format!("{} without last resort: no take-over", standby.kind).into();
+        }
         if let Some(hold_off) = self.router.hold_off(now) {
             return hold_off.to_string().into();
         }
@@ -790,13 +801,23 @@ impl Instance {
     /// Returns the configured and the effective priority, with the contributions of the trackers.
     fn priority_status(&self, trackers: &BTreeMap<Arc<str>, Tracker>) -> PriorityStatus {
         let tracks = self.tracks(trackers);
-        let reasons = tracks.iter().filter(|track| track.contribution != 0);
+        let mut reasons = Vec::new();
+        let points = |to: Priority, from: Priority| i16::from(to.get()) - i16::from(from.get());
+        if let Some(priority) = self.conditions.priority {
+            let points = points(priority, self.params.priority);
+            reasons.push(format!("{} {points:+}", CommandKind::Priority));
+        }
+        let changing = tracks.iter().filter(|track| track.contribution != 0);
+        reasons.extend(changing.map(|track| format!("{} {:+}", track.tracker, track.contribution)));
+        if let Some(standby) = self.conditions.standby {
+            let others = self.influence_of_trackers(trackers).priority;
+            let points = points(Priority::MIN, others);
+            reasons.push(format!("{} {points:+}", standby.kind));
+        }
         PriorityStatus {
             configured: self.params.priority,
             effective: self.priority(),
-            reasons: reasons
-                .map(|track| format!("{} {:+}", track.tracker, track.contribution))
-                .collect(),
+            reasons,
             tracks,
         }
     }

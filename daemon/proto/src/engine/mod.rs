@@ -21,6 +21,7 @@ mod hand_over;
 mod instance;
 mod interfaces;
 mod lvs;
+mod operator;
 mod packet;
 mod peers;
 mod rejections;
@@ -42,6 +43,7 @@ use crate::events::{
     DesiredLvs, DeviceState, Due, HandOverEnd, Input, Link, Output, Report, Solicitation,
 };
 use crate::limiter::Limiter;
+use crate::operator::StandingCommands;
 use crate::params::{TrackerKind, Verdict};
 use crate::reasons::{Cause, FaultReason, Loss};
 use crate::routing::Routed;
@@ -84,6 +86,8 @@ pub struct Engine {
     hand_overs: BTreeSet<(Instant, RouterId)>,
     /// The requests for unicast peers because of the present input (see the module `solicit`).
     solicited: BTreeSet<Solicitation>,
+    /// Standing commands of the operator.
+    commands: StandingCommands,
     /// The routers that follow a tracker.
     followers: BTreeMap<Arc<str>, Vec<RouterId>>,
     /// The router that a route or a rule is configured for.
@@ -197,6 +201,9 @@ impl Engine {
                 error,
             } => self.handle_unsent(now, (interface, family, vrid), messages, error),
             Input::Inhibited { router, why } => self.handle_inhibited(now, router, why),
+            Input::Command(command) => self.handle_command(now, command),
+            Input::EndCommand { key, by } => self.end_command(now, &key, by),
+            Input::Announce(router) => self.announce_by_order(now, router),
             Input::Overrun => {
                 // Requests are idempotent: the receiver compares them with what the kernel holds.
                 for id in 0..self.instances.len() {
@@ -242,7 +249,8 @@ impl Engine {
         let grace = self.graces.first().map(|(at, _)| (*at, Due::Grace));
         let watch = self.watches.first().map(|(at, _)| (at, Due::Watch));
         let hand_over = self.hand_overs.first().map(|(at, _)| (*at, Due::HandOver));
-        let due = [router, verdict, grace, watch, hand_over];
+        let command = self.commands.next_end().map(|at| (at, Due::Command));
+        let due = [router, verdict, grace, watch, hand_over, command];
         let due = due.into_iter().flatten();
         due.min_by_key(|(at, _)| *at)
     }
@@ -347,9 +355,12 @@ impl Engine {
                     without_link: self
                         .without_link(instance)
                         .map(|fault_reason| fault_reason.to_string().into()),
+                    commands: self.commands_of(now, instance),
                     ..instance.status(now, &self.trackers, &self.names)
                 })
                 .collect(),
+            commands: self.command_statuses(now),
+            unread_commands: None,
             groups: self
                 .groups
                 .iter()
@@ -370,7 +381,9 @@ impl Engine {
     fn next(&self, now: Instant, instance: &Instance) -> Option<NextStatus> {
         let (at, due) = match instance.group {
             Some(group) if instance.router.state() == State::Backup => {
-                (self.over_at(now, group)?, Due::TakeOver)
+                // `MAX`: the group never takes over.
+                let over_at = self.over_at(now, group);
+                (over_at.filter(|at| *at < Instant::MAX)?, Due::TakeOver)
             }
             Some(_) | None => instance.router.deadline()?,
         };
@@ -381,7 +394,9 @@ impl Engine {
     }
 
     fn handle_tick(&mut self, now: Instant) {
-        // Verdicts first: they change priorities and faults, on which the due actions below depend.
+        // Commands and verdicts first: they change priorities and faults, on which the due actions below
+        // depend.
+        self.expire_commands(now);
         for name in self.due_verdicts(now) {
             self.judge(now, &name, |tracker| tracker.settle(now));
         }
@@ -883,7 +898,10 @@ impl Engine {
     fn refresh_priority(&mut self, now: Instant, id: RouterId) {
         let influence = self.instances[id].influence(&self.trackers);
         let instance = &mut self.instances[id];
-        if let Some(from) = instance.set_priority(now, influence.priority) {
+        let from = instance.set_priority(now, influence.priority);
+        let barred = instance.conditions.is_barred();
+        instance.router.set_barred(now, barred);
+        if let Some(from) = from {
             self.outputs.push_back(Output::Report(Report::Priority {
                 router: Arc::clone(&instance.name),
                 from,

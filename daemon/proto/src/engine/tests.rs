@@ -18,6 +18,7 @@ mod life;
 mod listening;
 mod lvs;
 mod names;
+mod operator;
 mod packets;
 mod property;
 mod prospects;

@@ -79,7 +79,7 @@ impl Engine {
     }
 
     /// Returns the members of the router's group, or the router alone.
-    fn united(&self, id: RouterId) -> Vec<RouterId> {
+    pub(super) fn united(&self, id: RouterId) -> Vec<RouterId> {
         match self.instances[id].group {
             Some(group) => self.groups[group].members.clone(),
             None => vec![id],

@@ -191,6 +191,13 @@ impl Backup {
         any
     }
 
+    /// Stops watching the wire, until it is time again.
+    pub(super) fn end_watch(&mut self) {
+        for leg in self.legs_mut() {
+            leg.watched_at = None;
+        }
+    }
+
     /// Whether the wire is watched.
     pub(super) fn is_watching(&self) -> bool {
         self.legs().any(|leg| leg.watched_at.is_some())

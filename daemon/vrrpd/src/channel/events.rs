@@ -91,6 +91,7 @@ impl EventSender {
             | Report::RoutingRepaired { .. }
             | Report::RoutingStray { .. }
             | Report::Verdict { .. }
+            | Report::Command { .. }
             | Report::Drift { .. }
             | Report::Clock { .. }
             | Report::Withheld { .. }

@@ -171,7 +171,8 @@ impl Node {
                 | Due::Verdict
                 | Due::Grace
                 | Due::Contest
-                | Due::HandOver => at,
+                | Due::HandOver
+                | Due::Command => at,
             });
         let watchdog = self.watchdog.as_ref().map(Watchdog::due);
         let all = [due, self.turns.due(), watchdog];

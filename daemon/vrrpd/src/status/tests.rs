@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use vrrp_proto::notify::Event;
+use vrrp_proto::operator::CommandKind;
 use vrrp_proto::snapshot::{
     Counters, DaemonStatus, NotifyRunStatus, PeerStatus, PriorityStatus, ReloadStatus,
     SenderStatus, UnsentStatus,
@@ -72,6 +73,16 @@ fn table_shows_master_and_cause() {
     let snapshot = Snapshot {
         instances: vec![master, backup],
         groups: Vec::new(),
+        commands: vec![CommandStatus {
+            command: CommandKind::Priority,
+            instance: Some("VI_1".into()),
+            priority: Priority::new(150),
+            last_resort: None,
+            by: "alice (uid 1000)".into(),
+            reason: Some("kernel update".into()),
+            ends_in: Some(600.0),
+        }],
+        unread_commands: None,
         trackers: vec![
             TrackerStatus {
                 name: "httpd_check".into(),
@@ -102,6 +113,7 @@ fn table_shows_master_and_cause() {
     INSTANCE  STATE   FOR    PRIORITY                  INTERFACE  VRID  MASTER                      ADDRESSES
     VI_1      master  2 min  99                        eth1       51    192.168.224.12 (this host)  192.168.224.51/24
     VI_2      backup  2 min  80 = 100 httpd_check -20  eth1       52    192.168.198.12 (100)        192.168.224.52/24
+    VI_1: priority 150 by alice (uid 1000), ends in 10 min: kernel update
 
     VI_1: no advertisement from 192.168.224.11 for 3.609 s
       notify: no command has run yet
@@ -508,6 +520,7 @@ pub(crate) fn instance(name: &str, vrid: u8, state: State) -> RouterStatus {
         withheld: None,
         fault_in: None,
         releases_in: None,
+        commands: vec![],
         priority: PriorityStatus {
             configured: Priority::new(99).unwrap(),
             effective: Priority::new(99).unwrap(),

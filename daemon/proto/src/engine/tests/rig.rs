@@ -598,6 +598,10 @@ fn report_line(report: &Report) -> String {
                 if *up { "up" } else { "down" }
             )
         }
+        Report::Command { command, change } => {
+            let router = command.order.router().map_or("node", |router| router);
+            format!("{router}: {} {change:?}", command.order.kind())
+        }
         Report::Priority { router, from, to } => format!("{router}: priority {from} -> {to}"),
         Report::Suppressed { matter, suppressed } => format!("suppressed {suppressed}: {matter}"),
         Report::Drift {
