@@ -39,6 +39,7 @@ ADMISSION = "daemon/proto/src/engine/admission.rs"
 DESTINATIONS = "daemon/proto/src/engine/destinations.rs"
 SOLICIT = "daemon/proto/src/engine/solicit.rs"
 UNSENT = "daemon/proto/src/engine/unsent.rs"
+OPERATOR = "daemon/proto/src/engine/operator.rs"
 HOLD_DOWN = "daemon/proto/src/router/hold_down.rs"
 EFFECTS = "daemon/proto/src/engine/effects.rs"
 CONFIGURE = "daemon/proto/src/engine/configure.rs"
@@ -308,10 +309,9 @@ FAULTS = [
     ),
     Fault(
         "reload restarts every router",
-        INSTANCE,
-        "    pub(super) fn is_same_router(&self, params: &RouterParams) -> bool {\n        (",
-        "    pub(super) fn is_same_router(&self, params: &RouterParams) -> bool {\n"
-        "        false && (",
+        PARAMS,
+        "        (&self.interface, self.vrid, self.version) == (&other.interface",
+        "        false && (&self.interface, self.vrid, self.version) == (&other.interface",
     ),
     Fault(
         "reload resets the tracker verdicts",
@@ -1630,6 +1630,48 @@ FAULTS = [
         ENGINE,
         "        self.cut_hand_overs(now);",
         "        let _ = now;",
+    ),
+    Fault(
+        "a drained router keeps its priority",
+        INSTANCE,
+        "                priority: Priority::MIN,\n                ..influence",
+        "                ..influence",
+    ),
+    Fault(
+        "a step-down does not resign",
+        OPERATOR,
+        "            Order::StepDown { .. } => true,\n",
+        "            Order::StepDown { .. } => false,\n",
+    ),
+    Fault(
+        "a step-down concerns one member of a group only",
+        OPERATOR,
+        "            .filter(|name| **name != instance.name);\n",
+        "            .filter(|_| false);\n",
+    ),
+    Fault(
+        "a command concerns the owner too",
+        OPERATOR,
+        "        let concerned = !instance.params.priority.is_owner();\n",
+        "        let concerned = true;\n",
+    ),
+    Fault(
+        "a barred router takes over",
+        ROUTER,
+        "        if self.barred {\n            return Instant::MAX;",
+        "        if false {\n            return Instant::MAX;",
+    ),
+    Fault(
+        "the end of a bar does not restart the timer",
+        ROUTER,
+        "            backup.restart_timer(now, &self.settings);\n            backup.end_watch();\n",
+        "            backup.end_watch();\n",
+    ),
+    Fault(
+        "a reload forgets the commands of the operator",
+        CONFIGURE,
+        "        self.assign_commands();\n",
+        "",
     ),
 ]
 

@@ -17,8 +17,8 @@ use vrrp_proto::{Family, Version};
 use crate::junk;
 use crate::scenario::{
     Action, AnnounceConfig, Behind, Config, Families, ForeignSpec, HmacConfig, HostSpec, Make,
-    Meaning, Meddling, PatienceConfig, PeerConfig, Place, RouterConfig, Scenario, Source, Step,
-    TrackerConfig, UnicastConfig,
+    Meaning, Meddling, Order, PatienceConfig, PeerConfig, Place, RouterConfig, Scenario, Source,
+    Step, TrackerConfig, UnicastConfig,
 };
 use crate::world::{MAX_HOSTS, SEGMENTS};
 
@@ -54,6 +54,7 @@ pub fn from_bytes(bytes: &[u8]) -> Scenario {
     choices.untracked_interfaces(&services, &mut hosts, &mut steps);
     choices.rejected_addresses(&hosts, &mut steps);
     choices.dropped_output(&hosts, &mut steps);
+    choices.commands(&hosts, &mut steps);
     Scenario {
         seed,
         hosts,
@@ -627,6 +628,51 @@ impl Choices<'_> {
             steps.insert(place, Step { after, action });
         }
         end_with_mend(steps);
+    }
+
+    /// Gives some hosts commands of the operator. Runs after the earlier generators, for the same reason as
+    /// [`Self::delays`].
+    fn commands(&mut self, hosts: &[HostSpec], steps: &mut Vec<Step>) {
+        if !self.percent(40) {
+            return;
+        }
+        for _ in 0..self.pick(&[1_u8, 2, 4, 8]) {
+            let host = self.number(0..=last(hosts));
+            let order = self.order();
+            let action = match self.number(0..=9) {
+                0..=6 => Action::Command {
+                    host,
+                    order,
+                    millis: self.pick(&[0, 1, 300, 2_000, 5_000, 20_000]),
+                },
+                7 | 8 => Action::EndCommand { host, order },
+                _ => Action::Announce {
+                    host,
+                    router: self.pick(&[None, Some(0), Some(1)]),
+                },
+            };
+            let after = self.pick(&[0, 1_000, 50_000, 500_000, 2_000_000, 5_000_000]);
+            // The last step repairs everything, so new steps go before it.
+            let place = self.number(0..=steps.len().saturating_sub(1));
+            steps.insert(place, Step { after, action });
+        }
+        end_with_mend(steps);
+    }
+
+    fn order(&mut self) -> Order {
+        let last_resort = self.percent(60);
+        let router = self.number(0..=2);
+        match self.number(0..=4) {
+            0 | 1 => Order::Drain { last_resort },
+            2 | 3 => Order::StepDown {
+                router,
+                last_resort,
+            },
+            _ => Order::Priority {
+                router,
+                priority: self.pick(&[1, 50, 99, 100, 101, 200, 254]),
+            },
+        }
     }
 
     /// Lets some services advertise no address: each configuration has none or leaves all of them out, and

@@ -14,9 +14,10 @@ use rand::seq::SliceRandom;
 use rand_pcg::Pcg64Mcg;
 use vrrp_node::node::Node;
 use vrrp_node::{cleanup, lvs};
+use vrrp_proto::operator::{CommandKey, Order, StandingCommand};
 use vrrp_proto::{
     AddressConflict, DesiredLvs, Family, Input, Instant, InterfaceAddress, InterfaceIndex, Link,
-    MacAddress, Output, Password, Version, Vrid,
+    MacAddress, Output, Password, Priority, Version, Vrid,
 };
 
 use crate::clock::Clock;
@@ -24,7 +25,7 @@ use crate::kernel::Kernel;
 use crate::machine::{Machine, Own, SOCKET_BUFFER};
 use crate::network::Station;
 use crate::scenario::{
-    Config, Families, HostSpec, Stations, host_octet, identifier, interface_name, link_local,
+    self, Config, Families, HostSpec, Stations, host_octet, identifier, interface_name, link_local,
     own_ipv4, second_address, virtual_address,
 };
 
@@ -102,6 +103,8 @@ pub(crate) struct Host {
     pub(crate) restarts: bool,
     /// Number of the present life: events of an earlier life are ignored.
     pub(crate) life: u32,
+    /// Standing commands in the state directory. Those whose time is over may be among them.
+    commands: BTreeMap<CommandKey, StandingCommand>,
 }
 
 /// Running daemon.
@@ -126,6 +129,9 @@ pub(crate) enum Message {
         name: String,
         addresses: Vec<IpAddr>,
     },
+    Command(StandingCommand),
+    EndCommand(CommandKey),
+    Announce(Option<Arc<str>>),
     Stop,
 }
 
@@ -175,6 +181,12 @@ pub(crate) enum Fed {
         vrid: u8,
         is_sent: bool,
     },
+    /// Standing command of the operator.
+    Command(StandingCommand),
+    /// End of a standing command by the operator.
+    EndCommand(CommandKey),
+    /// Announcement by order of the operator.
+    Announce(Option<String>),
     /// Reading of the wall clock.
     WallClock(Duration),
     Overrun,
@@ -218,6 +230,9 @@ impl fmt::Display for Fed {
             | Self::Listening
             | Self::Rejected
             | Self::Unsent { .. }
+            | Self::Command(_)
+            | Self::EndCommand(_)
+            | Self::Announce(_)
             | Self::WallClock(_)
             | Self::Overrun
             | Self::Tick
@@ -326,6 +341,7 @@ impl Host {
             next_turn: None,
             restarts: false,
             life: 0,
+            commands: BTreeMap::new(),
             orphans: Vec::new(),
         };
         host.bring_up(segments);
@@ -550,6 +566,9 @@ impl Host {
             kernel: &mut self.kernel,
             own: &mut own,
         };
+        for command in self.commands.values() {
+            node.handle(now, Input::Command(command.clone()), &mut machine);
+        }
         // Never fails: the model of the kernel always returns a dump.
         let _ = node.start(now, wall, params, &mut machine);
         let (records, sent) = machine.end_turn();
@@ -566,6 +585,51 @@ impl Host {
             refused,
         };
         (turn, sent)
+    }
+
+    /// Name of the router with this number in the configuration.
+    pub(crate) fn router(&self, number: u8) -> Option<Arc<str>> {
+        let routers = &self.config.routers;
+        let name = routers
+            .keys()
+            .nth(usize::from(number) % routers.len().max(1));
+        name.map(|name| name.as_str().into())
+    }
+
+    /// Order of a scenario with the name of its router, if there is one.
+    pub(crate) fn order(&self, order: scenario::Order) -> Option<Order> {
+        Some(match order {
+            scenario::Order::Drain { last_resort } => Order::Drain { last_resort },
+            scenario::Order::StepDown {
+                router,
+                last_resort,
+            } => Order::StepDown {
+                router: self.router(router)?,
+                last_resort,
+            },
+            scenario::Order::Priority { router, priority } => Order::Priority {
+                router: self.router(router)?,
+                priority: Priority::new(priority)?,
+            },
+        })
+    }
+
+    /// Gives the daemon a standing command, until a time of the host's clock, and stores it.
+    pub(crate) fn command(&mut self, order: Order, until: Option<Instant>) {
+        let command = StandingCommand {
+            order,
+            until,
+            by: "operator".into(),
+            reason: None,
+        };
+        self.commands.insert(command.order.key(), command.clone());
+        self.tell(Message::Command(command));
+    }
+
+    /// Ends a standing command.
+    pub(crate) fn end_command(&mut self, key: CommandKey) {
+        self.commands.remove(&key);
+        self.tell(Message::EndCommand(key));
     }
 
     /// Queues a message for the daemon, if there is one.

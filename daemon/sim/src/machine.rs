@@ -186,6 +186,14 @@ impl Machine<'_> {
                 };
                 node.handle(now, input, self);
             }
+            Message::Command(command) => node.handle(now, Input::Command(command), self),
+            Message::EndCommand(key) => {
+                let by = "operator".into();
+                node.handle(now, Input::EndCommand { key, by }, self);
+            }
+            Message::Announce(router) => {
+                node.handle(now, Input::Announce(router.as_deref()), self);
+            }
             Message::Stop => node.stop(now, self),
         }
     }
@@ -344,6 +352,9 @@ impl Machine<'_> {
             Input::DropFilter(why) => Fed::DropRule {
                 able: why.is_none(),
             },
+            Input::Command(command) => Fed::Command(command.clone()),
+            Input::EndCommand { key, .. } => Fed::EndCommand(key.clone()),
+            Input::Announce(router) => Fed::Announce(router.map(str::to_owned)),
             Input::WallClock(shows) => Fed::WallClock(*shows),
             Input::Overrun => Fed::Overrun,
             Input::Tick => Fed::Tick,

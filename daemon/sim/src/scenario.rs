@@ -508,6 +508,13 @@ pub enum Action {
     Power { host: u8, on: bool },
     /// Delivers a probe result of a tracker.
     Probe { host: u8, tracker: u8, up: bool },
+    /// Gives a host a standing command of the operator, for this number of milliseconds, or until it is
+    /// ended if that is 0.
+    Command { host: u8, order: Order, millis: u32 },
+    /// Ends the standing command of this kind and router.
+    EndCommand { host: u8, order: Order },
+    /// Has the addresses of a router announced, or those of all routers.
+    Announce { host: u8, router: Option<u8> },
     /// Reloads a host with another configuration.
     Reload { host: u8, config: Config },
     /// Switches a foreign router off, without an advertisement of priority 0, or on.
@@ -562,6 +569,23 @@ pub enum Meddling {
     TakeName,
     /// Creates another interface with its hardware address and sets that up, if the original is not up.
     TakeAddress,
+}
+
+/// Standing command of the operator. A router is the one with this number of the host's configuration,
+/// by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[allow(
+    missing_docs,
+    reason = "the documentation of the enum or of the variant describes the fields"
+)]
+pub enum Order {
+    /// Leaves mastership of all routers to other hosts.
+    Drain { last_resort: bool },
+    /// Leaves mastership of a router to another host.
+    StepDown { router: u8, last_resort: bool },
+    /// Replaces the configured priority of a router.
+    Priority { router: u8, priority: u8 },
 }
 
 /// Resolution of the host names of a station.

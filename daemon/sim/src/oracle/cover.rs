@@ -190,7 +190,8 @@ impl Oracle {
             Fed::Listening => coverage.fault("NoSocket"),
             Fed::Rejected => coverage.fault("Rejected"),
             Fed::Unsent { .. } => coverage.fault("Unsent"),
-            Fed::WallClock(_) => {}
+            // Counted as actions of the scenario.
+            Fed::Command(_) | Fed::EndCommand(_) | Fed::Announce(_) | Fed::WallClock(_) => {}
             Fed::Overrun => self
                 .routers
                 .values()

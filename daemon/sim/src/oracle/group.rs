@@ -194,7 +194,8 @@ impl Oracle {
     pub(super) fn note_asked(&mut self, now: Instant) {
         let groups = self.groups().cloned().collect::<Vec<_>>();
         for group in groups {
-            if let Some(over_at) = self.over_at(now, &group) {
+            let over_at = self.over_at(now, &group);
+            if let Some(over_at) = over_at.filter(|at| *at < Instant::MAX) {
                 let later = self.due_at(now, &group).filter(|at| *at > now);
                 let asked = later.unwrap_or_else(|| self.asked_at(now, &group, over_at));
                 self.asked.insert(group, asked);

@@ -273,6 +273,13 @@ impl Listening {
         }
     }
 
+    /// Stops watching the wire, until it is time again.
+    pub(super) fn end_watch(&mut self) {
+        for ear in self.ears.values_mut() {
+            ear.watched_at = None;
+        }
+    }
+
     /// Changes the families. The timers of the remaining families continue.
     pub(super) fn change(&mut self, config: &RouterConfig, now: Instant, priority: u8) {
         self.ears.retain(|family, _| config.speaks(*family));

@@ -14,6 +14,7 @@ mod grace;
 mod group;
 mod hand_over;
 mod listening;
+mod operator;
 mod reference;
 mod silence;
 mod unsent;
@@ -22,6 +23,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
+use vrrp_proto::operator::{CommandKey, StandingCommand};
 use vrrp_proto::{
     Advertisement, Announcement, Cause, Family, FaultReason, Instant, InterfaceAddress,
     InterfaceIndex, Link, Output, Report, State, Transition, Version,
@@ -68,6 +70,8 @@ pub(crate) struct Oracle {
     claims_told: BTreeMap<(InterfaceIndex, u8, IpAddr), Instant>,
     /// Last wake-up time that each group of backups asked for.
     asked: BTreeMap<String, Instant>,
+    /// Standing commands of the operator.
+    commands: BTreeMap<CommandKey, StandingCommand>,
 }
 
 /// Expected treatment of a packet.
@@ -144,7 +148,12 @@ impl Oracle {
         if config.priority == 255 {
             return 255;
         }
-        let mut sum = i32::from(config.priority);
+        let name = self.name_of(config);
+        if name.is_some_and(|name| self.stands_back(name)) {
+            return 1;
+        }
+        let ordered = name.and_then(|name| self.ordered_priority(name));
+        let mut sum = i32::from(ordered.unwrap_or(config.priority));
         for (name, weight) in &config.tracks {
             let up = self.is_up(name);
             // A negative weight counts while the tracker is down, a positive one while it is up.
@@ -255,6 +264,7 @@ impl Oracle {
                 let config = config.united();
                 self.watch_unconcerned(&config, record)?;
                 self.reconfigure(now, &config);
+                self.apply_commands(now);
                 self.forget_contacts(record);
                 self.find_receivers(now, host);
                 self.follow(now, record, awake)?;
@@ -309,6 +319,9 @@ impl Oracle {
                 let of = (*interface, *family, *vrid);
                 self.watch_unsent(now, of, *is_sent, record)?;
             }
+            Fed::Command(command) => self.watch_command(now, command, record)?,
+            Fed::EndCommand(key) => self.watch_end_of_command(now, key, record)?,
+            Fed::Announce(router) => self.watch_ordered_announcement(router.as_deref(), record)?,
             Fed::Overrun | Fed::Stop | Fed::Rejected => self.follow(now, record, awake)?,
         }
         self.watch_clocks(record)?;
@@ -750,6 +763,7 @@ impl Oracle {
         for router in self.routers.values_mut() {
             if let Phase::Backup(listening) = &mut router.phase
                 && router.config.trust_wire
+                && !router.barred
             {
                 listening.watch(now);
             }
@@ -804,6 +818,7 @@ impl Oracle {
             .filter(|(name, router)| {
                 let is_away = |t: &Transition| *t.router == **name && is_about_absence(&t.cause);
                 router.config.tracks.iter().any(|(name, _)| is_due(name))
+                    || self.has_expired_command(now, name)
                     || transitions(record).any(is_away)
             })
             .flat_map(|(name, _)| match self.group_of(name) {
@@ -813,6 +828,7 @@ impl Oracle {
             .collect();
         let concerns = |transition: &Transition| judged.contains(&*transition.router);
         self.follow(now, record, |t| concerns(t) && overslept(t))?;
+        self.expire_commands(now);
         for tracker in self.trackers.values_mut() {
             tracker.settle(now);
         }
@@ -1023,6 +1039,7 @@ impl Oracle {
                 took_over_at: Instant::ZERO,
                 free_at: Instant::ZERO,
                 last: None,
+                barred: false,
             });
             router.reconfigure(now, new, before);
             let mut groups = config.groups.values();
@@ -1228,7 +1245,11 @@ impl Oracle {
             }) => self.is_true_of(name, member, fault_reason),
             Cause::Faulted(_) => true,
             Cause::With { member, cause } => {
-                overslept(transition) && Self::moved_with(record, member, cause)
+                (overslept(transition) || is_ordered(transition))
+                    && Self::moved_with(record, member, cause)
+            }
+            Cause::Command { kind, .. } => {
+                matches!(record.fed, Fed::Configure(_)) && self.is_barred_by(name, *kind)
             }
             Cause::Joined { group, state } => {
                 matches!(record.fed, Fed::Configure(_))
@@ -1298,6 +1319,7 @@ impl Oracle {
                         )
                         | Cause::With { .. }
                         | Cause::Joined { .. }
+                        | Cause::Command { .. }
                 );
             let loses_link = record.outputs.iter().any(|output| {
                 matches!(output, Output::Report(Report::LinkLost { router, .. })
@@ -1577,9 +1599,19 @@ impl Oracle {
                 )));
             }
         }
+        let ends = self.commands.values().filter_map(|command| command.until);
+        if let Some(end) = ends.min()
+            && record.deadline_after.is_none_or(|deadline| deadline > end)
+        {
+            return Err(Invariant::Deadline.broken(format!(
+                "a command ends at {end:?}, the engine asks for {:?}",
+                record.deadline_after
+            )));
+        }
         for (name, router) in &self.routers {
             let latest = match &router.phase {
                 Phase::Init | Phase::Fault => continue,
+                Phase::Backup(_) if self.is_barred(name) => continue,
                 Phase::Backup(listening) => match self.group_of(name) {
                     None => router.take_over_at(listening, self.priority(&router.config)),
                     Some(group) => match self.due_at(now, &group) {
@@ -1763,6 +1795,11 @@ fn root(mut fault_reason: &FaultReason) -> &FaultReason {
 /// Whether an event of the host can be the reason for a transition.
 fn is_circumstance(transition: &Transition) -> bool {
     overslept(transition) || matches!(transition.cause, Cause::Faulted(_) | Cause::Recovered(_))
+}
+
+/// Whether a command of the operator made a master backup.
+fn is_ordered(transition: &Transition) -> bool {
+    matches!(transition.cause.root(), Cause::Command { .. })
 }
 
 fn overslept(transition: &Transition) -> bool {

@@ -69,6 +69,8 @@ pub(crate) struct Watched {
     /// Time of its last take-over, and the time at which five are possible at once again.
     pub(super) took_over_at: Instant,
     pub(super) free_at: Instant,
+    /// Whether it never takes over, by order of the operator.
+    pub(super) barred: bool,
     /// Time and cause of its last transition.
     pub(super) last: Option<(Instant, Cause)>,
     /// Whether the router is a member of a sync group.
@@ -306,11 +308,12 @@ impl Watched {
             (Cause::Started | Cause::Recovered(_), State::Backup) if !owner => {
                 Some(self.listen_to_all(now, priority))
             }
-            (Cause::Overslept { .. } | Cause::Joined { .. }, State::Backup) => {
-                Some(self.listen_to_all(now, priority))
-            }
+            (
+                Cause::Overslept { .. } | Cause::Joined { .. } | Cause::Command { .. },
+                State::Backup,
+            ) => Some(self.listen_to_all(now, priority)),
             (Cause::With { cause, .. }, State::Backup)
-                if matches!(**cause, Cause::Overslept { .. }) =>
+                if matches!(**cause, Cause::Overslept { .. } | Cause::Command { .. }) =>
             {
                 Some(self.listen_to_all(now, priority))
             }
@@ -352,6 +355,9 @@ impl Watched {
 
     /// Time before which a backup does not take over.
     pub(super) fn held_until(&self) -> Instant {
+        if self.barred {
+            return Instant::MAX;
+        }
         let delays = self.quiet_until.max(self.silence_counts_at);
         let by_rate = self.free_at - 4 * self.spacing();
         delays.max(by_rate.min(self.took_over_at + self.spacing()))

@@ -113,6 +113,9 @@ impl World<'_> {
             | Action::Power { host, .. }
             | Action::Probe { host, .. }
             | Action::Clock { host, .. }
+            | Action::Command { host, .. }
+            | Action::EndCommand { host, .. }
+            | Action::Announce { host, .. }
             | Action::Reload { host, .. } => {
                 if usize::from(host) >= self.hosts.len() {
                     return false;
@@ -333,6 +336,23 @@ impl World<'_> {
                     let (tracker, up) = (name.clone(), *up);
                     host.tell(Message::Probe { tracker, up });
                 }
+            }
+            Action::Command { order, millis, .. } => {
+                if let Some(order) = host.order(*order) {
+                    let until = Duration::from_millis((*millis).into());
+                    let until = (*millis > 0).then(|| host.clock.shows(self.now) + until);
+                    host.command(order, until);
+                }
+            }
+            Action::EndCommand { order, .. } => {
+                if let Some(order) = host.order(*order) {
+                    host.end_command(order.key());
+                }
+            }
+            Action::Announce { router, .. } => {
+                let router = router.and_then(|router| host.router(router));
+                host.tell(Message::Announce(router));
+                return false;
             }
             Action::Lose { .. }
             | Action::Delay { .. }

@@ -863,7 +863,8 @@ impl World<'_> {
                 if (config.segment, config.vrid) != (segment, vrid) {
                     continue;
                 }
-                if !is_usable(host, config) || oracle.is_kept_by_tracker(config) {
+                let is_kept = oracle.is_kept_by_tracker(config) || oracle.is_barred(name);
+                if !is_usable(host, config) || is_kept {
                     continue;
                 }
                 members.push(Member::new(self.now, host, oracle, (name, router)));

@@ -148,8 +148,9 @@ impl World<'_> {
                 // Other hosts hear its other members, and wait.
                 return Ok(None);
             }
-            let can_serve = members.iter().all(|(_, router)| {
-                is_usable(host, &router.config) && !oracle.is_kept_by_tracker(&router.config)
+            let can_serve = members.iter().all(|(name, router)| {
+                let is_kept = oracle.is_kept_by_tracker(&router.config) || oracle.is_barred(name);
+                is_usable(host, &router.config) && !is_kept
             });
             if !can_serve {
                 continue;
