@@ -5,12 +5,14 @@
 
 mod advert;
 mod choices;
+mod command;
 mod configuration;
 mod engine;
 mod keepalived;
 mod scenario;
 
 pub use advert::advert;
+pub use command::command;
 pub use configuration::configuration;
 pub use engine::engine;
 pub use keepalived::keepalived;

@@ -25,6 +25,11 @@ fn keepalived_corpus_is_converted_or_has_errors() {
 }
 
 #[test]
+fn command_corpus_survives_a_round_trip() {
+    replay("command", vrrp_fuzz::command);
+}
+
+#[test]
 fn engine_corpus_keeps_invariants() {
     replay("engine", vrrp_fuzz::engine);
 }

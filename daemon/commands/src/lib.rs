@@ -1,0 +1,18 @@
+//! Commands of the operator as text, without I/O: a [`Request`] and its [`Answer`] on the command
+//! socket, one line of JSON each, and the [file](Saved) of the standing commands.
+//!
+//! ```text
+//! {"stepDown":{"instance":"VI_1","lasts":{"seconds":600},"lastResort":true,"reason":"kernel update"}}
+//! {"done":true,"lines":["VI_1: master -> backup"],"problems":[]}
+//! ```
+//!
+//! A request comes from a local user. Its length is limited before it is parsed, and whatever of it
+//! reaches the log has no control characters.
+
+mod answer;
+mod request;
+mod saved;
+
+pub use answer::Answer;
+pub use request::{LONGEST_REQUEST, Lasting, Request, RequestError, Scope};
+pub use saved::{Saved, SavedError};
