@@ -16,7 +16,7 @@ pub(crate) fn check(options: &CheckOptions) -> Result<(), Failed> {
     } else {
         Secrets::Read
     };
-    match &*options.files {
+    match &*options.files() {
         [file] => check_one(file, secrets),
         files => check_several(files, secrets),
     }

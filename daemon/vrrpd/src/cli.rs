@@ -1,11 +1,13 @@
 //! Command line.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use vrrp_commands::Lasting;
 use vrrp_linux::namespace;
 
 use crate::{Failed, text};
@@ -45,6 +47,24 @@ pub(crate) enum Command {
     ///
     /// A process of its own, which needs no rights. While the daemon does not answer, vrrp_up is 0.
     Exporter(ExporterOptions),
+    /// Makes other hosts master of all instances, for maintenance of this host.
+    ///
+    /// Every instance advertises priority 1 until the drain ends, so that a backup that preempts takes
+    /// over within a second. The drain survives restarts of the daemon and of the host.
+    Drain(DrainOptions),
+    /// Ends the drain of this host.
+    Undrain(OperateOptions),
+    /// Makes another host master of an instance and its sync group.
+    ///
+    /// A master resigns at once (priority 0), so that also a backup that does not preempt takes over. The
+    /// instance has priority 1 until the end.
+    StepDown(StepDownOptions),
+    /// Replaces the configured priority of an instance for a time. The weights of trackers still count.
+    Priority(PriorityOptions),
+    /// Announces the addresses of a master again (gratuitous ARP, neighbour advertisements).
+    Announce(AnnounceOptions),
+    /// Reloads the configuration, and prints the result or all mistakes.
+    Reload(ReloadOptions),
     /// Deletes the virtual addresses, routes and interfaces that a dead daemon left on this host.
     Cleanup(CleanupOptions),
     /// Examines this host and its network before the daemon runs, and changes nothing.
@@ -72,6 +92,8 @@ pub(crate) struct RunOptions {
     #[command(flatten)]
     pub(crate) runtime: RuntimeOptions,
     #[command(flatten)]
+    pub(crate) state: StateOptions,
+    #[command(flatten)]
     pub(crate) place: PlaceOptions,
     /// Logs debug messages too, such as the results of notify commands that succeeded.
     #[arg(long, short)]
@@ -80,12 +102,146 @@ pub(crate) struct RunOptions {
 
 #[derive(Debug, Args)]
 pub(crate) struct CheckOptions {
-    /// Configuration file, or one of each host.
-    #[arg(value_name = "FILE", default_value = DEFAULT_CONFIGURATION)]
-    pub(crate) files: Vec<PathBuf>,
+    /// Configuration file, or one of each host [default: /etc/vrrpd/config.json].
+    #[arg(value_name = "FILE", conflicts_with = "config")]
+    files: Vec<PathBuf>,
+    /// Configuration file, as for `run`.
+    #[arg(long, short, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Skips the files with passwords and keys: they may exist on the target host only.
     #[arg(long)]
     pub(crate) without_secrets: bool,
+}
+
+impl CheckOptions {
+    /// The configuration files.
+    pub(crate) fn files(&self) -> Vec<&Path> {
+        let named = self.files.iter().chain(&self.config);
+        let named: Vec<&Path> = named.map(PathBuf::as_path).collect();
+        match named.is_empty() {
+            true => vec![Path::new(DEFAULT_CONFIGURATION)],
+            false => named,
+        }
+    }
+}
+
+/// Options of all commands to the running daemon.
+#[derive(Debug, Args)]
+pub(crate) struct OperateOptions {
+    #[command(flatten)]
+    pub(crate) runtime: RuntimeOptions,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DrainOptions {
+    #[command(flatten)]
+    pub(crate) stand: StandOptions,
+    #[command(flatten)]
+    pub(crate) last_resort: LastResortOptions,
+    #[command(flatten)]
+    pub(crate) operate: OperateOptions,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StepDownOptions {
+    #[command(flatten)]
+    pub(crate) instance: InstanceOptions,
+    #[command(flatten)]
+    pub(crate) stand: StandOptions,
+    #[command(flatten)]
+    pub(crate) last_resort: LastResortOptions,
+    /// Ends a step-down instead.
+    #[arg(long, conflicts_with_all = ["lasts", "reason"])]
+    pub(crate) end: bool,
+    #[command(flatten)]
+    pub(crate) operate: OperateOptions,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PriorityOptions {
+    /// Name of the instance.
+    pub(crate) instance: String,
+    /// Priority, 1 to 254.
+    #[arg(required_unless_present = "end", value_parser = clap::value_parser!(u8).range(1..=254))]
+    pub(crate) value: Option<u8>,
+    #[command(flatten)]
+    pub(crate) stand: StandOptions,
+    /// Returns to the configured priority instead.
+    #[arg(long, conflicts_with_all = ["value", "lasts", "reason"])]
+    pub(crate) end: bool,
+    #[command(flatten)]
+    pub(crate) operate: OperateOptions,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AnnounceOptions {
+    /// Name of the instance [default: all masters of this host].
+    pub(crate) instance: Option<String>,
+    #[command(flatten)]
+    pub(crate) operate: OperateOptions,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReloadOptions {
+    /// Prints what would change, and changes nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) operate: OperateOptions,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct InstanceOptions {
+    /// Name of the instance.
+    pub(crate) instance: Option<String>,
+    /// All instances.
+    #[arg(long)]
+    pub(crate) all: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StandOptions {
+    /// Time until the command ends by itself: `30s`, `10m`, `2h`, `1d`, or `forever`
+    /// [default: 1m for step-down, 1h else].
+    #[arg(long = "for", value_name = "TIME", value_parser = lasting)]
+    pub(crate) lasts: Option<Lasting>,
+    /// Reason, for status and log.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LastResortOptions {
+    /// Becomes master if no other host does. This is the default.
+    #[arg(long, overrides_with = "no_last_resort")]
+    last_resort: bool,
+    /// Does not become master even if no other host does.
+    #[arg(long)]
+    no_last_resort: bool,
+}
+
+impl LastResortOptions {
+    /// Whether an instance becomes master if no other host does.
+    pub(crate) const fn is_on(&self) -> bool {
+        self.last_resort || !self.no_last_resort
+    }
+}
+
+/// Parses a time of whole units.
+fn lasting(text: &str) -> Result<Lasting, String> {
+    if text == "forever" {
+        return Ok(Lasting::Forever);
+    }
+    let units = [("s", 1), ("m", 60), ("h", 3600), ("d", 86_400)];
+    let parse = |(unit, seconds): (&str, u32)| {
+        let number: u32 = text.strip_suffix(unit)?.parse().ok()?;
+        NonZeroU32::new(number.checked_mul(seconds)?)
+    };
+    let seconds = units.into_iter().find_map(parse);
+    seconds.map(Lasting::Seconds).ok_or_else(|| {
+        "must be a whole number with a unit (30s, 10m, 2h, 1d), or forever".to_owned()
+    })
 }
 
 #[derive(Debug, Args)]
@@ -237,7 +393,7 @@ pub(crate) struct ConfigurationOptions {
 
 #[derive(Debug, Args)]
 pub(crate) struct RuntimeOptions {
-    /// Directory of the control socket and of the events [default: $RUNTIME_DIRECTORY, or /run/vrrpd].
+    /// Directory of the sockets and of the events [default: $RUNTIME_DIRECTORY, or /run/vrrpd].
     #[arg(long = "runtime-dir", value_name = "DIR")]
     directory: Option<PathBuf>,
 }
@@ -248,13 +404,42 @@ impl RuntimeOptions {
         self.directory().join("control.sock")
     }
 
+    /// Path of the command socket.
+    pub(crate) fn command_socket(&self) -> PathBuf {
+        self.directory().join("command.sock")
+    }
+
     /// Directory of the files that the daemon leaves for other programs.
     pub(crate) fn directory(&self) -> PathBuf {
-        self.directory
-            .clone()
-            .or_else(|| std::env::var_os("RUNTIME_DIRECTORY").map(PathBuf::from))
-            .unwrap_or_else(|| PathBuf::from("/run/vrrpd"))
+        given_or(self.directory.as_ref(), "RUNTIME_DIRECTORY", "/run/vrrpd")
     }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StateOptions {
+    /// Directory of the standing commands, kept over restarts of the host [default: $STATE_DIRECTORY, or
+    /// /var/lib/vrrp].
+    #[arg(long = "state-dir", value_name = "DIR")]
+    state_directory: Option<PathBuf>,
+}
+
+impl StateOptions {
+    /// The directory.
+    pub(crate) fn directory(&self) -> PathBuf {
+        given_or(
+            self.state_directory.as_ref(),
+            "STATE_DIRECTORY",
+            "/var/lib/vrrp",
+        )
+    }
+}
+
+/// The given directory, or that of an environment variable of systemd, or else `default`.
+fn given_or(given: Option<&PathBuf>, variable: &str, default: &str) -> PathBuf {
+    given
+        .cloned()
+        .or_else(|| std::env::var_os(variable).map(PathBuf::from))
+        .unwrap_or_else(|| PathBuf::from(default))
 }
 
 pub(crate) const DEFAULT_CONFIGURATION: &str = "/etc/vrrpd/config.json";

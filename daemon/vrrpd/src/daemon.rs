@@ -16,6 +16,7 @@ use crate::channel::{EventSender, Inbox};
 use crate::cli::RunOptions;
 use crate::log_writer::{self, Log};
 use crate::node::Node;
+use crate::services::commands::{self, Store};
 use crate::services::{self, ServiceParams, Services, control};
 use crate::text::count;
 
@@ -82,10 +83,34 @@ pub(crate) fn run(options: &RunOptions) -> Result<(), Failed> {
         );
     }
     let listener = listener.ok();
-    let has_socket = listener.is_some();
-    let outcome = serve(file, loaded, &claim, listener, &log);
-    if has_socket {
-        let _ = std::fs::remove_file(&socket);
+    let command_socket = options.runtime.command_socket();
+    // Only with the control socket, which shows that no other daemon uses the directory.
+    let command_listener = listener.as_ref().and_then(|_| {
+        commands::listen(&command_socket)
+            .inspect_err(|error| {
+                let text = format!(
+                    "cannot listen at {}: {error}; the daemon takes no commands before the next start",
+                    command_socket.display()
+                );
+                log.note(Level::WARN, text);
+            })
+            .ok()
+    });
+    let sockets: Vec<_> = [
+        listener.as_ref().map(|_| socket),
+        command_listener.as_ref().map(|_| command_socket),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let listeners = Listeners {
+        control: listener,
+        commands: command_listener,
+    };
+    let store = Store::in_directory(&options.state.directory());
+    let outcome = serve(file, loaded, &claim, listeners, store, &log);
+    for socket in sockets {
+        let _ = std::fs::remove_file(socket);
     }
     drop(claim);
     // The log writer ends with the last handle.
@@ -94,12 +119,19 @@ pub(crate) fn run(options: &RunOptions) -> Result<(), Failed> {
     outcome
 }
 
+/// Listening sockets for the programs of this host, where they could be opened.
+struct Listeners {
+    control: Option<UnixListener>,
+    commands: Option<UnixListener>,
+}
+
 /// Runs the node and the services until the node has stopped.
 fn serve(
     file: PathBuf,
     loaded: Loaded,
     claim: &Claim,
-    listener: Option<UnixListener>,
+    listeners: Listeners,
+    store: Store,
     log: &Log,
 ) -> Result<(), Failed> {
     let complain = |what: &str, error: std::io::Error| {
@@ -117,10 +149,18 @@ fn serve(
             file.display()
         ),
     );
+    let (standing, unread_commands) = match store.load() {
+        Ok(standing) => (standing, None),
+        // No reason not to serve.
+        Err(error) => {
+            log.note(Level::ERROR, &*error);
+            (Vec::new(), Some(error.into()))
+        }
+    };
     let (node_params, params) = ServiceParams::split(loaded);
     let (events, node_events) = EventSender::new();
     let opened = Inbox::new().and_then(|(inbox, messages)| {
-        let node = Node::new(node_params, messages, events, log.clone())?;
+        let node = Node::new(node_params, standing, messages, events, log.clone())?;
         Ok((inbox, node))
     });
     let (inbox, mut node) =
@@ -132,7 +172,10 @@ fn serve(
         file,
         params,
         claim,
-        listener,
+        listener: listeners.control,
+        command_listener: listeners.commands,
+        store,
+        unread_commands,
         inbox,
         node_events,
         log: log.clone(),

@@ -355,6 +355,7 @@ const fn event(due: Due) -> &'static str {
         Due::Grace => "end of the grace for a missing interface or address",
         Due::Contest => "end of the contest with another master",
         Due::HandOver => "release of the addresses, if no successor advertises before",
+        Due::Command => "end of a command of the operator",
     }
 }
 

@@ -474,7 +474,7 @@ fn command_text(command: &StandingCommand, change: &CommandChange) -> String {
             format!("{whose}{kind}{value} by {by}{until}{last_resort}{reason}")
         }
         CommandChange::Expired => format!("{whose}{kind} by {by} has expired"),
-        CommandChange::Ended(who) => format!("{whose}{kind} by {by} ended by {who}"),
+        CommandChange::Ended(user) => format!("{whose}{kind} by {by} ended by {user}"),
     }
 }
 

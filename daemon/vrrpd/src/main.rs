@@ -23,6 +23,7 @@ mod http_stream;
 mod log_writer;
 mod manual;
 mod node;
+mod operate;
 mod services;
 mod status;
 #[cfg(test)]
@@ -86,6 +87,12 @@ fn main() -> ExitCode {
         Command::Explain(options) => explain::explain(&options),
         Command::Events(options) => events::events(&options),
         Command::Exporter(options) => exporter::exporter(&options),
+        Command::Drain(options) => operate::drain(options),
+        Command::Undrain(options) => operate::undrain(&options),
+        Command::StepDown(options) => operate::step_down(options),
+        Command::Priority(options) => operate::priority(options),
+        Command::Announce(options) => operate::announce(options),
+        Command::Reload(options) => operate::reload(&options),
         Command::Cleanup(options) => cleanup::cleanup(&options),
         Command::Doctor(options) => return doctor::doctor(&options),
         Command::Schema => check::schema(),

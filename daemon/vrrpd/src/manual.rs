@@ -67,6 +67,15 @@ const SECTIONS: &[(&str, &[(&str, &str)])] = &[
                 "events.jsonl, events.1.jsonl",
                 "Events that vrrpd events prints, in the same directory; one JSON object in each line.",
             ),
+            (
+                "command.sock",
+                "Socket for the commands to the daemon, in the same directory: for root, the daemon's user and its \
+                 group.",
+            ),
+            (
+                "commands.json",
+                "The standing commands (drain, step-down, priority), in the directory of --state-dir.",
+            ),
         ],
     ),
     (
@@ -74,7 +83,11 @@ const SECTIONS: &[(&str, &[(&str, &str)])] = &[
         &[
             (
                 "RUNTIME_DIRECTORY",
-                "The directory of the control socket and of the events, unless --runtime-dir is given.",
+                "The directory of the sockets and of the events, unless --runtime-dir is given.",
+            ),
+            (
+                "STATE_DIRECTORY",
+                "The directory of the standing commands, unless --state-dir is given.",
             ),
             (
                 "CREDENTIALS_DIRECTORY",

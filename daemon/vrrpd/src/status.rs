@@ -11,9 +11,9 @@ use anstyle::{AnsiColor, Style};
 use vrrp_proto::State;
 use vrrp_proto::params::HmacMode;
 use vrrp_proto::snapshot::{
-    ConflictStatus, GroupStatus, HISTORY, HmacStatus, LvsStatus, MissingAddress, NotifyStatus,
-    OtherRouter, ResourceStatus, ResourcesStatus, RouterStatus, Snapshot, TrackerStatus,
-    UnicastPeerStatus, UnicastStatus, UnsentStatus,
+    CommandStatus, ConflictStatus, GroupStatus, HISTORY, HmacStatus, LvsStatus, MissingAddress,
+    NotifyStatus, OtherRouter, ResourceStatus, ResourcesStatus, RouterStatus, Snapshot,
+    TrackerStatus, UnicastPeerStatus, UnicastStatus, UnsentStatus,
 };
 use vrrp_proto::wire::ChecksumForm;
 
@@ -149,6 +149,12 @@ pub(crate) fn render(snapshot: &Snapshot) -> String {
         1 => colour(cell),
         _ => Style::new(),
     });
+    for command in &snapshot.commands {
+        let _ = writeln!(text, "{}", standing(command));
+    }
+    if let Some(why) = &snapshot.unread_commands {
+        let _ = writeln!(text, "{why}");
+    }
     text.push('\n');
     for instance in &snapshot.instances {
         let _ = writeln!(text, "{}: {}", instance.name, instance.cause);
@@ -467,6 +473,28 @@ fn units(resources: &ResourcesStatus) -> String {
     }
     if let Some(seconds) = resources.retry_in {
         let _ = write!(text, "; next attempt in {seconds:.0} s");
+    }
+    text
+}
+
+/// Standing command of the operator.
+fn standing(command: &CommandStatus) -> String {
+    let whose = command.instance.as_ref();
+    let mut text = whose.map_or_else(String::new, |instance| format!("{instance}: "));
+    let _ = write!(text, "{}", command.command);
+    if let Some(priority) = command.priority {
+        let _ = write!(text, " {priority}");
+    }
+    let _ = write!(text, " by {}", command.by);
+    match command.ends_in {
+        Some(left) => drop(write!(text, ", ends in {}", wait(left))),
+        None => text.push_str(", until it is ended"),
+    }
+    if command.last_resort == Some(false) {
+        text.push_str(", without last resort");
+    }
+    if let Some(reason) = &command.reason {
+        let _ = write!(text, ": {reason}");
     }
     text
 }

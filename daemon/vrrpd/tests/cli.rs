@@ -48,6 +48,40 @@ const TEN_MISTAKES: &str = r#"{
 }"#;
 
 #[test]
+fn check_names_the_file_as_run_does() {
+    let file = File::with("named.json", COURSE);
+    for option in ["-c", "--config"] {
+        let output = vrrpd(&["check", option, file.name()]);
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+    }
+    let output = vrrpd(&["check", "-c", file.name(), file.name()]);
+    assert_eq!(output.status.code(), Some(2), "two files: {output:?}");
+}
+
+#[test]
+fn standing_command_requires_a_valid_time_and_priority() {
+    for (arguments, problem) in [
+        (
+            &["drain", "--for", "10"][..],
+            "must be a whole number with a unit",
+        ),
+        (
+            &["drain", "--for", "0s"],
+            "must be a whole number with a unit",
+        ),
+        (&["priority", "VI_1", "255"], "255 is not in 1..=254"),
+        (&["step-down"], "required arguments were not provided"),
+        (&["step-down", "VI_1", "--all"], "cannot be used with"),
+        (&["drain", "--reason", "a\nb"], "no control characters"),
+    ] {
+        let output = vrrpd(arguments);
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        let said = text(&output.stderr);
+        assert!(said.contains(problem), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
 fn check_accepts_valid_configuration() {
     let file = File::with("right.json", COURSE);
     let output = vrrpd(&["check", file.name()]);
@@ -338,8 +372,21 @@ fn completions_offer_visible_commands_only() {
 }
 
 /// Commands that users see.
-const COMMANDS: [&str; 8] = [
-    "run", "check", "convert", "status", "exporter", "cleanup", "doctor", "schema",
+const COMMANDS: [&str; 14] = [
+    "run",
+    "check",
+    "convert",
+    "status",
+    "exporter",
+    "drain",
+    "undrain",
+    "step-down",
+    "priority",
+    "announce",
+    "reload",
+    "cleanup",
+    "doctor",
+    "schema",
 ];
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_vrrpd");

@@ -7,7 +7,10 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use tokio::sync::oneshot;
+use vrrp_commands::Request;
 use vrrp_linux::poller::Waker;
+use vrrp_proto::State;
+use vrrp_proto::operator::StandingCommand;
 use vrrp_proto::params::{NodeParams, Verdict};
 use vrrp_proto::snapshot::Snapshot;
 
@@ -42,10 +45,50 @@ pub(crate) enum Message {
         /// Reason; `None` when the router is no longer inhibited.
         why: Option<Arc<str>>,
     },
+    /// Command of the operator.
+    Operate(Operation),
     /// Request for a snapshot.
     Snapshot(oneshot::Sender<Snapshot>),
     /// Hand over mastership and stop.
     Stop,
+}
+
+/// Command of the operator, other than a reload.
+#[derive(Debug)]
+pub(crate) struct Operation {
+    /// The command. A reload only waits for the messages before it.
+    pub(crate) request: Request,
+    /// User who gives it, in words.
+    pub(crate) by: Arc<str>,
+    /// Receiver of the outcome.
+    pub(crate) reply: oneshot::Sender<Outcome>,
+}
+
+/// Outcome of a command.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// The command was carried out.
+    Done {
+        /// Effect on each instance that the command is for, by name.
+        effects: Vec<Effect>,
+        /// Commands that stand now.
+        standing: Vec<StandingCommand>,
+    },
+    /// No instance has the name. The names of all instances.
+    Unknown(Vec<Arc<str>>),
+}
+
+/// Effect of a command on an instance.
+#[derive(Debug)]
+pub(crate) struct Effect {
+    /// Name of the instance.
+    pub(crate) instance: Arc<str>,
+    /// State before the command.
+    pub(crate) from: State,
+    /// State after the command.
+    pub(crate) to: State,
+    /// Whether the instance owns its addresses, so that commands do not concern it.
+    pub(crate) is_owner: bool,
 }
 
 /// Error: the node has ended.

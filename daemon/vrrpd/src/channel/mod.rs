@@ -6,4 +6,4 @@ mod events;
 mod inbox;
 
 pub(crate) use self::events::{EventSender, NodeEvent, NodeEvents};
-pub(crate) use self::inbox::{Inbox, Message, Messages};
+pub(crate) use self::inbox::{Effect, Inbox, Message, Messages, Operation, Outcome};

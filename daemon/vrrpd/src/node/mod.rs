@@ -7,6 +7,7 @@ mod conflicts;
 mod device_reaper;
 mod lvs;
 mod machine;
+mod operator;
 mod sockets;
 mod watchdog;
 mod witness;
@@ -23,6 +24,7 @@ use vrrp_linux::poller::{Events, Poller};
 use vrrp_linux::socket::ReceiveBatch;
 use vrrp_node::mirror::Event;
 use vrrp_node::node::{Node as Turns, SECOND_LOOK};
+use vrrp_proto::operator::StandingCommand;
 use vrrp_proto::params::NodeParams;
 use vrrp_proto::snapshot::Snapshot;
 use vrrp_proto::{Due, Input, Instant};
@@ -74,12 +76,14 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    /// A node that runs `params`, receives `messages` and sends `events`.
+    /// A node that runs `params` under the standing `commands` of the operator, receives `messages` and
+    /// sends `events`.
     ///
     /// # Errors
     /// If the kernel does not provide the sockets.
     pub(crate) fn new(
         params: NodeParams,
+        commands: Vec<StandingCommand>,
         messages: Messages,
         events: EventSender,
         log: Log,
@@ -112,6 +116,9 @@ impl Node {
             batch: ReceiveBatch::default(),
         };
         let (now, wall) = (clock::now(), clock::wall());
+        for command in commands {
+            node.hand(now, Input::Command(command));
+        }
         node.turns.start(now, wall, params, &mut node.machine)?;
         Ok(node)
     }
@@ -321,6 +328,7 @@ impl Node {
                     let router = &*router;
                     self.hand(now, Input::Inhibited { router, why });
                 }
+                Message::Operate(operation) => self.operate(now, operation),
                 // The client may have disconnected.
                 Message::Snapshot(reply) => {
                     let lost = self.machine.sockets.lost();

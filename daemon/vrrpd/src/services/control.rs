@@ -63,6 +63,12 @@ pub(crate) fn listen(path: &Path) -> io::Result<std::os::unix::net::UnixListener
         let text = "another vrrpd is running there; use another --runtime-dir for this one";
         return Err(io::Error::new(io::ErrorKind::AddrInUse, text));
     }
+    // All users may connect: a snapshot contains no secrets.
+    bind(path, 0o666)
+}
+
+/// Binds a socket with this mode at `path`, in place of a former one.
+pub(super) fn bind(path: &Path, mode: u32) -> io::Result<std::os::unix::net::UnixListener> {
     if let Some(directory) = path.parent() {
         std::fs::create_dir_all(directory)?;
     }
@@ -71,8 +77,7 @@ pub(crate) fn listen(path: &Path) -> io::Result<std::os::unix::net::UnixListener
         Ok(()) | Err(_) => {}
     }
     let listener = std::os::unix::net::UnixListener::bind(path)?;
-    // All users may connect: a snapshot contains no secrets.
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666))?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
     Ok(listener)
 }
 

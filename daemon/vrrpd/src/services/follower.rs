@@ -8,10 +8,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::Level;
-use vrrp_config::{LoadError, Loaded, Secrets, load};
+use vrrp_commands::Answer;
+use vrrp_config::{LoadError, Loaded, Problem, Secrets, load};
+use vrrp_proto::params::{NodeParams, changes};
 use vrrp_proto::snapshot::Snapshot;
 
 use super::names::Names;
@@ -47,6 +50,10 @@ pub(super) struct Follower {
     process: process::StatusHandle,
     /// Configuration to put in force once resources have stopped.
     next: Option<Box<Loaded>>,
+    /// Clients that wait for the result of the reload.
+    reloaders: Vec<oneshot::Sender<Answer>>,
+    /// Parameters of the node in force.
+    running: Arc<NodeParams>,
     /// Routers whose resources have to stop first.
     waits_for: BTreeSet<Arc<str>>,
     times_told_to_stop: u32,
@@ -67,6 +74,7 @@ pub(super) struct StatusHandles {
     notify: notify::StatusHandle,
     resources: resources::StatusHandle,
     process: process::StatusHandle,
+    unread_commands: Option<Arc<str>>,
 }
 
 /// Read of the configuration on another thread: its file system or the user database may not answer.
@@ -90,11 +98,12 @@ impl Reading {
 }
 
 impl StatusHandles {
-    /// Adds notifications, resources and the process to a snapshot of the node.
+    /// Adds notifications, resources, the process and the fate of former commands to a snapshot of the node.
     pub(super) fn complete(&self, snapshot: &mut Snapshot) {
         self.notify.complete(snapshot);
         self.resources.complete(snapshot);
         self.process.complete(snapshot);
+        snapshot.unread_commands.clone_from(&self.unread_commands);
     }
 }
 
@@ -122,6 +131,8 @@ impl Follower {
             resources_board,
             process: process::StatusHandle::new(),
             next: None,
+            reloaders: Vec::new(),
+            running: params.node,
             waits_for: BTreeSet::new(),
             times_told_to_stop: 0,
             is_node_told: false,
@@ -137,12 +148,14 @@ impl Follower {
         follower
     }
 
-    /// Handles of the status.
-    pub(super) fn status_handles(&self) -> StatusHandles {
+    /// Handles of the status. `unread_commands` is the reason why standing commands of a former run are
+    /// not in force.
+    pub(super) fn status_handles(&self, unread_commands: Option<Arc<str>>) -> StatusHandles {
         StatusHandles {
             notify: self.notifier.status_handle(),
             resources: self.resources_board.clone(),
             process: self.process.clone(),
+            unread_commands,
         }
     }
 
@@ -224,11 +237,12 @@ impl Follower {
     }
 
     /// Begins to reload the configuration. If it contains a mistake, the configuration in force stays
-    /// as a whole.
-    pub(super) fn reload(&mut self) {
+    /// as a whole. `reply` receives the result.
+    pub(super) fn reload(&mut self, reply: Option<oneshot::Sender<Answer>>) {
         if self.times_told_to_stop > 0 {
             return;
         }
+        self.reloaders.extend(reply);
         systemd::reloading(&self.log);
         match &mut self.reading {
             Some(reading) => reading.is_outdated = true,
@@ -267,6 +281,12 @@ impl Follower {
                 self.process.reloaded(error.lines().next().map(Into::into));
                 let text = "reload failed: the configuration in force stays";
                 self.log.note(Level::ERROR, text);
+                let lines = error.to_string();
+                let lines = lines.lines().chain([text]).map(ToOwned::to_owned);
+                self.answer_reloaders(&Answer {
+                    problems: lines.collect(),
+                    ..Answer::default()
+                });
                 if self.next.is_none() {
                     self.tell_ready();
                 }
@@ -302,24 +322,56 @@ impl Follower {
             self.log.note(Level::WARN, warning.to_string());
         }
         let instances = count(loaded.node.routers.len(), "instance");
-        self.log.note(
-            Level::INFO,
-            format!(
-                "configuration reloaded from {}: {instances}",
-                self.file.display()
-            ),
+        let text = format!(
+            "configuration reloaded from {}: {instances}",
+            self.file.display()
         );
+        self.log.note(Level::INFO, &text);
+        let answer = Answer {
+            done: true,
+            lines: vec![text],
+            problems: loaded.warnings.iter().map(warning).collect(),
+        };
         let (node, params) = ServiceParams::split(loaded);
+        self.running = Arc::clone(&params.node);
         self.runner.users().look_up(params.users());
         self.longest_hand_over = params.longest_hand_over;
         self.notifier.configure(params.notify);
         // First the node, so that it knows the tracker or name of every result.
         let _ = self.inbox.send(Message::Configure(node));
+        self.answer_reloaders(&answer);
         self.resources.set(params.resources);
         self.trackers.set(params.probes);
         self.names.set(params.names);
         self.process.reloaded(None);
         self.tell_ready();
+    }
+
+    fn answer_reloaders(&mut self, answer: &Answer) {
+        for reply in self.reloaders.drain(..) {
+            // The client may have disconnected.
+            let _ = reply.send(answer.clone());
+        }
+    }
+
+    /// Answers with the changes that a reload would make.
+    pub(super) fn foresee(&self, reply: oneshot::Sender<Answer>) {
+        let (file, running) = (self.file.clone(), Arc::clone(&self.running));
+        // On another thread, as a reload.
+        spawn_blocking(move || {
+            let answer = match load(&file, Secrets::Read) {
+                Ok(loaded) => Answer {
+                    done: true,
+                    lines: changes(&running, &loaded.node),
+                    problems: loaded.warnings.iter().map(warning).collect(),
+                },
+                Err(error) => Answer {
+                    problems: error.to_string().lines().map(ToOwned::to_owned).collect(),
+                    ..Answer::default()
+                },
+            };
+            let _ = reply.send(answer);
+        });
     }
 
     /// Carries out the orders of the resources.
@@ -408,6 +460,10 @@ async fn read(file: &Path, reading: &mut Option<Reading>, log: &Log) -> Result<L
             }
         }
     }
+}
+
+fn warning(problem: &Problem) -> String {
+    format!("warning: {problem}")
 }
 
 fn list(names: &BTreeSet<Arc<str>>) -> String {

@@ -3,6 +3,7 @@
 //! the node through its inbox, and never delay it.
 
 mod children;
+pub(crate) mod commands;
 pub(crate) mod control;
 mod follower;
 mod names;
@@ -17,16 +18,19 @@ mod users;
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use nix::sys::signal::{SigSet, Signal as Number};
 use nix::unistd::Pid;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
 use tracing::Level;
 use vrrp_linux::signal::keep_exit_statuses;
 
 use self::children::{Ends, reap_orphans, settle};
+use self::commands::{Executor, ReloadRequest, Store};
 use self::follower::Follower;
 pub(crate) use self::params::ServiceParams;
 use crate::channel::{Inbox, NodeEvents};
@@ -46,6 +50,12 @@ pub(crate) struct Services {
     pub(crate) claim: Option<std::os::unix::net::UnixListener>,
     /// Listening control socket, if there is one.
     pub(crate) listener: Option<std::os::unix::net::UnixListener>,
+    /// Listening command socket, if there is one.
+    pub(crate) command_listener: Option<std::os::unix::net::UnixListener>,
+    /// File of the standing commands.
+    pub(crate) store: Store,
+    /// Reason why the standing commands of a former run are not in force.
+    pub(crate) unread_commands: Option<Arc<str>>,
     /// Inbox of the node.
     pub(crate) inbox: Inbox,
     /// Events of the node.
@@ -146,6 +156,7 @@ impl StopSignals {
 impl Services {
     async fn run(mut self, mut signals: Signals) -> io::Result<()> {
         let listener = self.listener.map(control::adopt).transpose()?;
+        let command_listener = self.command_listener.map(control::adopt).transpose()?;
         if let Some(claim) = self.claim {
             tokio::spawn(control::dismiss(control::adopt(claim)?));
         }
@@ -163,7 +174,7 @@ impl Services {
         }
         follower.tell_ready();
         if let Some(listener) = listener {
-            let status_handles = follower.status_handles();
+            let status_handles = follower.status_handles(self.unread_commands);
             let serving = control::serve(
                 listener,
                 self.inbox.clone(),
@@ -171,6 +182,12 @@ impl Services {
                 self.log.clone(),
             );
             tokio::spawn(serving);
+        }
+        let (reloads, mut reload_requests) = mpsc::channel(1);
+        if let Some(listener) = command_listener {
+            let (inbox, log) = (self.inbox.clone(), self.log.clone());
+            let executor = Executor::new(inbox, reloads, self.store, log);
+            tokio::spawn(commands::serve(listener, executor));
         }
         if let Some(ends) = signals.ends.take() {
             tokio::spawn(reap_orphans(ends));
@@ -188,7 +205,11 @@ impl Services {
                     None => break,
                 },
                 () = follower.turn() => {}
-                _ = signals.hangup.recv() => follower.reload(),
+                _ = signals.hangup.recv() => follower.reload(None),
+                Some(ReloadRequest { dry_run, reply }) = reload_requests.recv() => match dry_run {
+                    true => follower.foresee(reply),
+                    false => follower.reload(Some(reply)),
+                },
                 () = signals.stop.recv() => follower.stop(),
             }
             follower.go_on();

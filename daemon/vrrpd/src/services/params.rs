@@ -12,6 +12,8 @@ use super::resources::{Configured, configured};
 
 /// Parts of a configuration that the services carry out.
 pub(crate) struct ServiceParams {
+    /// Parameters of the node, to compare with those of a later reload.
+    pub(super) node: Arc<NodeParams>,
     /// Probe of each tracker.
     pub(super) probes: BTreeMap<Arc<str>, Probe>,
     /// Notification settings.
@@ -57,6 +59,7 @@ impl ServiceParams {
         let hand_overs = routers.map(RouterParams::longest_hand_over);
         let params = Self {
             longest_hand_over: hand_overs.max().unwrap_or_default(),
+            node: Arc::new(node.clone()),
             probes,
             notify,
             resources: configured(&node, resources),

@@ -109,7 +109,7 @@ fn stop_signal_during_finish_ends_the_wait() {
 fn stop_does_not_wait_for_a_configuration_that_cannot_be_read() {
     block_on(async {
         let (mut rig, file) = Rig::with_unanswered_file();
-        rig.follower.reload();
+        rig.follower.reload(None);
         rig.follower.go_on();
         rig.become_master().await;
         rig.follower.stop();
@@ -124,8 +124,8 @@ fn stop_does_not_wait_for_a_configuration_that_cannot_be_read() {
 fn reload_during_a_reload_reads_the_file_again() {
     block_on(async {
         let (mut rig, file) = Rig::with_unanswered_file();
-        rig.follower.reload();
-        rig.follower.reload();
+        rig.follower.reload(None);
+        rig.follower.reload(None);
         let fifo = file.clone();
         let outdated = spawn_blocking(move || std::fs::write(fifo, "{}").unwrap());
         rig.drive(|rig| matches!(&rig.follower.reading, Some(reading) if !reading.is_outdated))
@@ -193,6 +193,7 @@ impl Rig {
             ..ResourceParams::new(vec!["a.service".into()])
         };
         let params = ServiceParams {
+            node: Arc::default(),
             probes: BTreeMap::new(),
             notify: BTreeMap::from([(Subject::Instance("VI_1".into()), notify)]),
             resources: configured(
@@ -268,6 +269,7 @@ impl Rig {
             Message::Probe { .. }
             | Message::Resolved { .. }
             | Message::Inhibited { .. }
+            | Message::Operate(_)
             | Message::Snapshot(_)
             | Message::Stop => None,
         })
