@@ -6,7 +6,7 @@ mod peer;
 
 use std::env;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus};
+use std::process::{Command, ExitStatus, Output};
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -24,6 +24,7 @@ pub use peer::PeerProgram;
 
 /// Paths of the configurations; `/run` is private to each host.
 const VRRPD_CONFIG: &str = "/run/vrrpd.json";
+const VRRPD_STATE: &str = "/run/vrrpd-state";
 const KEEPALIVED_CONFIG: &str = "/run/keepalived.conf";
 
 /// Time limit for start, reload and exit of a daemon.
@@ -130,7 +131,7 @@ impl<'h> Vrrpd<'h> {
     pub fn launch(host: &'h Host, config: &str) -> Result<Self> {
         host.write(VRRPD_CONFIG, config, 0o600)?;
         let mut command = Command::new(vrrpd_program()?);
-        command.args(["run", "--config", VRRPD_CONFIG]);
+        command.args(["run", "--config", VRRPD_CONFIG, "--state-dir", VRRPD_STATE]);
         let process = host.spawn(command)?;
         Ok(Self { host, process })
     }
@@ -231,6 +232,33 @@ impl<'h> Vrrpd<'h> {
                     format!("there is no instance {name}"),
                 )
             })
+    }
+
+    /// Runs a command to the daemon, such as `vrrpd drain`, and returns its exit status, standard output
+    /// and standard error.
+    ///
+    /// # Errors
+    /// If the program cannot be started.
+    pub fn command(&self, arguments: &[&str]) -> Result<Output> {
+        let program = vrrpd_program()?.display().to_string();
+        let command: Vec<&str> = [&*program]
+            .into_iter()
+            .chain(arguments.iter().copied())
+            .collect();
+        self.host.exec(&command)
+    }
+
+    /// Runs a command to the daemon that has to succeed, and returns its standard output.
+    ///
+    /// # Errors
+    /// If the command fails; the error contains its messages.
+    pub fn operate(&self, arguments: &[&str]) -> Result<String> {
+        let output = self.command(arguments)?;
+        if output.status.success() && output.stderr.is_empty() {
+            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+        }
+        let doing = format!("running vrrpd {}", arguments.join(" "));
+        Err(Error::new(doing, String::from_utf8_lossy(&output.stderr)))
     }
 
     /// Sends SIGTERM to the daemon and waits for its exit.

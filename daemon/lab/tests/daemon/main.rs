@@ -20,6 +20,7 @@ mod killed;
 mod links;
 mod lvs;
 mod notify;
+mod operator;
 mod packets;
 mod probes;
 mod process;
@@ -236,6 +237,19 @@ fn main() -> ExitCode {
                 unresolved_peer_name_causes_no_second_master,
                 former_address_of_peer_name_remains_a_peer,
                 peer_name_is_resolved_repeatedly;
+            operator:
+                drained_master_hands_over_and_returns,
+                drain_survives_restart_of_the_daemon,
+                drain_without_peer_leaves_the_last_resort,
+                step_down_works_with_a_backup_that_does_not_preempt,
+                step_down_without_last_resort_lasts_until_ended,
+                priority_of_the_operator_expires,
+                announcement_is_repeated_by_order,
+                reload_command_returns_mistakes_and_changes,
+                command_for_unknown_instance_suggests_another,
+                command_without_daemon_or_permission_says_why,
+                unreadable_commands_do_not_prevent_service,
+                slow_command_clients_delay_nothing;
             process:
                 second_daemon_exits_without_touching_first,
                 missing_configuration_file_is_reported_at_exit,
