@@ -119,6 +119,9 @@ in
         RuntimeDirectoryPreserve = true;
         # Every user may query the status.
         RuntimeDirectoryMode = "0755";
+        # The standing commands of the operator.
+        StateDirectory = "vrrp";
+        StateDirectoryMode = "0700";
         LoadCredential = lib.mapAttrsToList (
           name: path: "${name}:${lib.replaceStrings [ "%" ] [ "%%" ] path}"
         ) cfg.credentials;
