@@ -332,7 +332,7 @@ pub(crate) struct EventsOptions {
 
 #[derive(Debug, Args)]
 pub(crate) struct ExporterOptions {
-    /// Address and port for HTTP requests, such as [::]:9650 for all addresses of the host.
+    /// Address and port for HTTP requests, such as 0.0.0.0:9650 for all IPv4 addresses of the host.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9650")]
     pub(crate) listen: SocketAddr,
     #[command(flatten)]
