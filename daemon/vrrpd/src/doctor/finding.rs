@@ -1,4 +1,4 @@
-//! Findings: what is wrong, how bad it is, and the command that mends it.
+//! Findings: a fault of the host, its severity, and the command that mends it.
 
 use std::fmt;
 

@@ -10,7 +10,7 @@ use super::facts::{Advert, Facts, Interface};
 use super::finding::{Finding, Severity};
 use super::firewall::{self, Direction, Passage, Verdict};
 
-/// What is examined.
+/// Configuration and facts of a host.
 #[derive(Clone, Copy)]
 pub(super) struct Examined<'a> {
     pub(super) params: &'a NodeParams,

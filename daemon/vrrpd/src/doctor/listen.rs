@@ -162,7 +162,7 @@ impl Ears {
     }
 }
 
-/// Asks who has the virtual addresses.
+/// Requests the hardware address of each virtual address.
 fn ask(params: &NodeParams, interfaces: &BTreeMap<String, Interface>) -> io::Result<()> {
     let mut socket = AnnounceSocket::open()?;
     for (interface, target) in places(params, interfaces) {
