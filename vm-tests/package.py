@@ -9,6 +9,8 @@ hosts = [one, two]
 start_all()
 for host in hosts:
     host.wait_for_unit("systemd-networkd.service")
+    # The image forbids packages to start services, because it is built in a chroot.
+    host.succeed("rm --force /usr/sbin/policy-rc.d")
 
 with subtest("a new package starts nothing before there is a configuration"):
     for host in hosts:
