@@ -18,7 +18,6 @@ use super::{Engine, RouterId};
 use crate::events::{Output, Report};
 use crate::operator::{CommandChange, CommandKey, CommandKind, Order, StandingCommand};
 use crate::reasons::Cause;
-use crate::router::Send;
 use crate::snapshot::CommandStatus;
 use crate::time::Instant;
 use crate::types::State;
@@ -179,7 +178,7 @@ impl Engine {
         all.filter_map(move |key| self.commands.get(&key).filter(|_| concerned))
     }
 
-    /// Makes backups of a master and of the other members of its group, which resign.
+    /// Makes backups of a master and of the other members of its group, which hand over.
     fn step_down_by_order(&mut self, now: Instant, id: RouterId, cause: &Cause) {
         let instance = &self.instances[id];
         if instance.router.state() != State::Master || instance.conditions.standby.is_none() {
@@ -189,7 +188,7 @@ impl Engine {
         for member in self.united(id) {
             let cause = if member == id { cause } else { &others };
             let router = &mut self.instances[member].router;
-            let reaction = router.step_down(now, Send::Resignation, None, cause.clone());
+            let reaction = router.hand_over(now, cause.clone());
             self.react(now, member, reaction);
         }
     }

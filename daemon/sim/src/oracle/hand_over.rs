@@ -165,8 +165,8 @@ impl Oracle {
         }
     }
 
-    /// A stopped master hands over if it can serve. A member that gives up its mastership to join its group
-    /// does so if the reload does not change it.
+    /// A master that stops, or that a command of the operator makes backup, hands over if it can serve. A
+    /// member that gives up its mastership to join its group does so if the reload does not change it.
     fn begin_hand_overs(
         &mut self,
         host: &Host,
@@ -179,8 +179,12 @@ impl Oracle {
             let Some(router) = self.routers.get_mut(name) else {
                 continue;
             };
-            let is_stop = transition.cause == Cause::Stopped;
-            let may_be = is_stop || matches!(transition.cause, Cause::Joined { .. });
+            let root = transition.cause.root();
+            let is_command = matches!(root, Cause::Command { .. });
+            let may_be = is_command || matches!(root, Cause::Stopped | Cause::Joined { .. });
+            // A reload may change the addresses of a router that steps down at the same time.
+            let is_reload = matches!(record.fed, Fed::Configure(_));
+            let has_to = *root == Cause::Stopped || is_command && !is_reload;
             let serves = !router.is_away
                 && !router.is_unlinked
                 && router.grace_until.is_none()
@@ -195,7 +199,7 @@ impl Oracle {
             let expected = bound(&router.config);
             let is_right = match longest {
                 Some(longest) => may_be && serves && longest == expected,
-                None => !(is_stop && serves),
+                None => !(has_to && serves),
             };
             if !is_right {
                 return Err(Invariant::HandOver.broken(format!(
