@@ -75,6 +75,7 @@ WITNESS = "daemon/proto/src/engine/witness.rs"
 ADDRESS_CONFLICT = "daemon/proto/src/engine/conflict.rs"
 HAND_OVER = "daemon/proto/src/engine/hand_over.rs"
 NODE_WITNESS = "daemon/node/src/witness.rs"
+RESUME = "daemon/proto/src/engine/resume.rs"
 
 
 class Fault(NamedTuple):
@@ -1672,6 +1673,42 @@ FAULTS = [
         CONFIGURE,
         "        self.assign_commands();\n",
         "",
+    ),
+    Fault(
+        "restart sets the advertisement timer again",
+        MASTER,
+        "            advert_at: saved.advert_at.min(now + settings.interval.duration()),",
+        "            advert_at: now + settings.interval.duration(),",
+    ),
+    Fault(
+        "restart forgets the accepted sequence numbers",
+        INSTANCE,
+        "        self.heard = Heard::restore(&saved.heard);",
+        "        let _ = Heard::restore(&saved.heard);",
+    ),
+    Fault(
+        "restart forgets the verdicts of the trackers",
+        CONFIGURE,
+        "                        Some(left) => tracker.restore(left),",
+        "                        Some(_) => tracker,",
+    ),
+    Fault(
+        "addresses expire after a restart",
+        NODE,
+        "        self.keep(now, &adopted, host);\n",
+        "",
+    ),
+    Fault(
+        "router that continues announces its addresses",
+        RESUME,
+        "        self.react(now, id, reaction);\n        self.instances[id].prepare();",
+        "        self.react(now, id, reaction);\n        self.announce_all(id);",
+    ),
+    Fault(
+        "restart notifies the state again",
+        NOTIFY,
+        "        let is_known = self.was_notified(&owner, transition.to) && starts;",
+        "        let is_known = false;",
     ),
 ]
 

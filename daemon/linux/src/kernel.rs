@@ -127,6 +127,10 @@ impl host::Kernel for Kernel {
         self.requests.apply(changes, mirror, failures);
     }
 
+    fn limit_lifetimes(&mut self, additions: &[Change], seconds: Option<u32>) -> io::Result<()> {
+        self.requests.limit_lifetimes(additions, seconds)
+    }
+
     fn promote_secondaries(
         &mut self,
         interface: InterfaceIndex,

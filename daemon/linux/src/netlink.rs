@@ -37,6 +37,9 @@ use vrrp_node::plan::Change;
 /// Size of the longest datagram that the kernel sends unasked or as part of a dump, in bytes.
 pub(crate) const DATAGRAM_LEN: usize = 32 << 10;
 
+/// Flag of a request that changes an existing object (linux/netlink.h).
+const NLM_F_REPLACE: u16 = 0x100;
+
 // Message types of linux/netlink.h.
 pub(crate) const NLMSG_ERROR: u16 = 2;
 pub(crate) const NLMSG_DONE: u16 = 3;
@@ -130,6 +133,46 @@ pub(crate) fn news<'b>(socket: &OwnedFd, buffer: &'b mut [u8]) -> io::Result<New
 /// use by a second. The sequence number is [`sequence`], as the filter of the monitor expects.
 pub(crate) fn push_change(change: &Change, buffer: &mut Vec<u8>) {
     let address = change.address();
+    let (body, is_addition) = address_message(change);
+    let (message, flags): (fn(AddressMessage) -> _, _) = match is_addition {
+        // The flags of `ip address add`: an existing address is an error (EEXIST).
+        true => (RouteNetlinkMessage::NewAddress, NLM_F_CREATE | NLM_F_EXCL),
+        false => (RouteNetlinkMessage::DelAddress, 0),
+    };
+    push(message(body), flags, sequence(address.address), buffer);
+}
+
+/// Appends the request that changes the lifetime of an address that the interface holds: to `seconds`, or to
+/// that of the `addition`. It is the request of `ip address replace` with `valid_lft`.
+pub(crate) fn push_lifetime(addition: &Change, seconds: Option<u32>, buffer: &mut Vec<u8>) {
+    let (mut body, _) = address_message(addition);
+    let mut lifetimes = CacheInfo::default();
+    (lifetimes.ifa_preferred, lifetimes.ifa_valid) = (u32::MAX, u32::MAX);
+    let of_form = body.attributes.extract_if(.., |attribute| {
+        matches!(attribute, AddressAttribute::CacheInfo(_))
+    });
+    for attribute in of_form {
+        if let AddressAttribute::CacheInfo(configured) = attribute {
+            lifetimes = configured;
+        }
+    }
+    if let Some(seconds) = seconds {
+        lifetimes.ifa_valid = seconds;
+        lifetimes.ifa_preferred = lifetimes.ifa_preferred.min(seconds);
+    }
+    body.attributes.push(AddressAttribute::CacheInfo(lifetimes));
+    let sequence = sequence(addition.address().address);
+    push(
+        RouteNetlinkMessage::NewAddress(body),
+        NLM_F_REPLACE,
+        sequence,
+        buffer,
+    );
+}
+
+/// Returns the address of a request, and whether the request adds it.
+fn address_message(change: &Change) -> (AddressMessage, bool) {
+    let address = change.address();
     let mut body = AddressMessage::default();
     body.header.family = match address.family() {
         Family::V4 => AddressFamily::Inet,
@@ -142,15 +185,13 @@ pub(crate) fn push_change(change: &Change, buffer: &mut Vec<u8>) {
         AddressAttribute::Local(address.address),
         AddressAttribute::Address(address.address),
     ];
-    let (message, flags): (fn(AddressMessage) -> _, _) = match change {
+    match change {
         Change::Add { form, .. } => {
             shape(&mut body, address, form);
-            // The flags of `ip address add`: an existing address is an error (EEXIST).
-            (RouteNetlinkMessage::NewAddress, NLM_F_CREATE | NLM_F_EXCL)
+            (body, true)
         }
-        Change::Delete { .. } => (RouteNetlinkMessage::DelAddress, 0),
-    };
-    push(message(body), flags, sequence(address.address), buffer);
+        Change::Delete { .. } => (body, false),
+    }
 }
 
 /// Adds the configured properties of an address to the request.

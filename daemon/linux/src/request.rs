@@ -86,6 +86,33 @@ impl Requests {
         }
     }
 
+    /// Limits the lifetime of addresses that an interface holds, given as their `additions`, to `seconds`, or
+    /// gives them the lifetime of their form again. No program is asked, and nothing is announced.
+    ///
+    /// # Errors
+    ///
+    /// The first error of the kernel; the other requests are carried out nevertheless.
+    pub fn limit_lifetimes(
+        &mut self,
+        additions: &[Change],
+        seconds: Option<u32>,
+    ) -> io::Result<()> {
+        let mut outcome = Ok(());
+        for batch in additions.chunks(BATCH) {
+            self.outgoing.clear();
+            for addition in batch {
+                netlink::push_lifetime(addition, seconds, &mut self.outgoing);
+            }
+            self.send()?;
+            while let Some(datagram) = netlink::receive(&self.socket, &mut self.incoming)? {
+                let answers = Message::all_of(datagram)
+                    .filter(|message| message.header.message_type == NLMSG_ERROR);
+                outcome = answers.fold(outcome, |first, message| first.and(message.result()));
+            }
+        }
+        outcome
+    }
+
     /// Dumps all links and addresses.
     ///
     /// # Errors

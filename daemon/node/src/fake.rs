@@ -39,6 +39,9 @@ pub(crate) struct FakeHost {
     pub(crate) rejects_promotion: Option<io::ErrorKind>,
     /// Error of each request that adds an address.
     pub(crate) rejects_additions: Option<io::ErrorKind>,
+    /// Error of each request for the lifetime of addresses, and the requests as texts.
+    pub(crate) rejects_lifetimes: Option<io::ErrorKind>,
+    pub(crate) lifetimes: Vec<String>,
     /// Error of each advertisement.
     pub(crate) rejects_adverts: Option<io::ErrorKind>,
     queued: Vec<Advertisement>,
@@ -204,6 +207,18 @@ impl Kernel for FakeHost {
                 },
                 Change::Delete { address, .. } => self.delete(address, None),
             }
+        }
+    }
+
+    fn limit_lifetimes(&mut self, additions: &[Change], seconds: Option<u32>) -> io::Result<()> {
+        for addition in additions {
+            let lifetime = seconds.map_or_else(|| "ever".to_owned(), |it| format!("{it} s"));
+            self.lifetimes
+                .push(format!("{} for {lifetime}", addition.address()));
+        }
+        match self.rejects_lifetimes {
+            Some(kind) => Err(kind.into()),
+            None => Ok(()),
         }
     }
 

@@ -68,6 +68,15 @@ pub trait Kernel {
         failures: &mut Vec<Failure>,
     );
 
+    /// Limits the lifetime of addresses that an interface holds, given as their `additions`: the kernel
+    /// deletes them by itself after `seconds`, or up to a second later. `None` gives them the lifetime of
+    /// their form again. They are not announced, and the interface holds them all the time.
+    ///
+    /// # Errors
+    ///
+    /// The first error of the kernel. The other requests are carried out nevertheless.
+    fn limit_lifetimes(&mut self, additions: &[Change], seconds: Option<u32>) -> io::Result<()>;
+
     /// Sets whether the kernel promotes a secondary IPv4 address of an interface when the primary one of
     /// its network is deleted (`promote_secondaries` of ip-sysctl); otherwise it deletes all secondary ones
     /// as well. Returns whether that changed the setting; nothing to change on an interface that does not

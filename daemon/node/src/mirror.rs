@@ -472,6 +472,33 @@ impl Mirror {
         Some(entry.held(address))
     }
 
+    /// Records the form in which an earlier process added an address that `interface` holds. It is the
+    /// daemon's, also where the kernel stores no marks. Returns whether the interface holds it.
+    pub(crate) fn adopt(
+        &mut self,
+        interface: InterfaceIndex,
+        address: InterfaceAddress,
+        form: AddressForm,
+    ) -> bool {
+        let addresses = self.addresses.get_mut(&interface);
+        let Some(entry) = addresses.and_then(|addresses| addresses.get_mut(&address)) else {
+            return false;
+        };
+        entry.form = form;
+        entry.ours = true;
+        true
+    }
+
+    /// Form in which the daemon added an address that `interface` holds.
+    pub(crate) fn form_of_ours(
+        &self,
+        interface: InterfaceIndex,
+        address: InterfaceAddress,
+    ) -> Option<AddressForm> {
+        let entry = self.entry(interface, address).filter(|entry| entry.ours)?;
+        Some(entry.form)
+    }
+
     /// Whether `interface` holds `address` with the daemon's mark but in another form than `form`. The form
     /// that an earlier daemon requested is not known; the default form is assumed.
     pub(crate) fn is_of_another_form(

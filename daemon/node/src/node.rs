@@ -31,6 +31,7 @@ use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::time::Duration;
 
+use vrrp_proto::checkpoint::{AddressCheckpoint, Checkpoint};
 use vrrp_proto::params::NodeParams;
 use vrrp_proto::snapshot::Snapshot;
 use vrrp_proto::{
@@ -204,13 +205,49 @@ impl Node {
         params: NodeParams,
         host: &mut H,
     ) -> io::Result<()> {
+        self.begin(now, wall, params, None, host)
+    }
+
+    /// As [`start`](Self::start), and continues with what an earlier process has [left](Self::hand_over).
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start).
+    pub fn resume<H: Host>(
+        &mut self,
+        now: Instant,
+        wall: Duration,
+        params: NodeParams,
+        left: Checkpoint,
+        host: &mut H,
+    ) -> io::Result<()> {
+        self.begin(now, wall, params, Some(left), host)
+    }
+
+    fn begin<H: Host>(
+        &mut self,
+        now: Instant,
+        wall: Duration,
+        params: NodeParams,
+        left: Option<Checkpoint>,
+        host: &mut H,
+    ) -> io::Result<()> {
         let dump = host.kernel().dump_first()?;
         self.take_in(now, dump, host);
+        let mut adopted = Vec::new();
+        if let Some(left) = left {
+            adopted.clone_from(&left.addresses);
+            adopted.retain(|it| self.mirror.adopt(it.interface, it.address, it.form));
+            self.handle(now, Input::Resume(left), host);
+            // An address that is new in this configuration is announced when it is added.
+            self.is_second_look = true;
+        }
         if params.refuses() {
             self.drop_filter.adopt(&self.mirror);
         }
         self.configure(now, wall, params, host);
         self.act(now, host);
+        self.keep(now, &adopted, host);
         self.remove_strays(now, host);
         self.restore_routing(now, host);
         // Otherwise the table of this run has replaced that of an earlier one, and the first dump of routes
@@ -254,6 +291,63 @@ impl Node {
     pub fn stop<H: Host>(&mut self, now: Instant, host: &mut H) {
         self.handle(now, Input::Stop, host);
         self.is_stopping = true;
+    }
+
+    /// Leaves everything to a successor, as it is: returns the learned state, and the lifetime of the
+    /// addresses. The kernel deletes the virtual addresses by itself unless a successor keeps them: before a
+    /// backup takes over, or after a second, which is the shortest lifetime of an address. No turn follows.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel rejects that. The node can go on.
+    pub fn hand_over<H: Host>(
+        &mut self,
+        now: Instant,
+        host: &mut H,
+    ) -> io::Result<(Checkpoint, Duration)> {
+        self.handle(now, Input::Leave, host);
+        self.act(now, host);
+        let mut checkpoint = self.engine.checkpoint(now);
+        checkpoint.addresses = self
+            .engine
+            .held()
+            .filter_map(|(interface, address)| {
+                let form = self.mirror.form_of_ours(interface, address)?;
+                Some(AddressCheckpoint {
+                    interface,
+                    address,
+                    form,
+                })
+            })
+            .collect();
+        let wait = self.engine.shortest_wait().unwrap_or_default();
+        let seconds = u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).max(1);
+        let additions: Vec<Change> = checkpoint.addresses.iter().map(addition).collect();
+        let outcome = host.kernel().limit_lifetimes(&additions, Some(seconds));
+        if let Err(error) = outcome {
+            let _ = host.kernel().limit_lifetimes(&additions, None);
+            return Err(error);
+        }
+        Ok((checkpoint, Duration::from_secs(seconds.into())))
+    }
+
+    /// Lets the kernel keep the addresses of masters that an earlier process has left.
+    fn keep<H: Host>(&mut self, now: Instant, adopted: &[AddressCheckpoint], host: &mut H) {
+        let held: BTreeSet<_> = self.engine.held().collect();
+        let kept = adopted
+            .iter()
+            .filter(|it| held.contains(&(it.interface, it.address)));
+        let additions: Vec<Change> = kept.map(addition).collect();
+        if !additions.is_empty()
+            && let Err(error) = host.kernel().limit_lifetimes(&additions, None)
+        {
+            let text = format!(
+                "cannot keep the addresses of the former process: {error}; the kernel deletes them in a \
+                 moment, and they are added again then"
+            );
+            host.complain(Severity::Error, text);
+            self.see_later(now);
+        }
     }
 
     /// Applies the kernel's events about links and addresses to the mirror and passes the news to the
@@ -1089,6 +1183,15 @@ const fn repair_of(report: &Report) -> Option<(InterfaceIndex, InterfaceAddress)
         Some((*interface, *address))
     } else {
         None
+    }
+}
+
+/// Request that adds an address, in the form in which the kernel holds it.
+const fn addition(held: &AddressCheckpoint) -> Change {
+    Change::Add {
+        interface: held.interface,
+        address: held.address,
+        form: held.form,
     }
 }
 

@@ -112,6 +112,7 @@ fn subject_of(report: &Report) -> Option<Subject> {
         }
         Report::RoutingStray { router, what, .. } => (router, Object::Routed(what.clone()), false),
         Report::Transition(_)
+        | Report::Continued(_)
         | Report::Dropped { .. }
         | Report::Interrupted { .. }
         | Report::Verdict { .. }

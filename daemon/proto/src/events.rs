@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::checkpoint::Checkpoint;
 use crate::limiter::Matter;
 use crate::operator::{CommandChange, CommandKey, StandingCommand};
 use crate::params::{AddressOptions, LvsSync, NodeParams, Verdict};
@@ -20,6 +21,9 @@ use crate::wire::DropCause;
 /// Input of the engine: an event, or a request of the operator.
 #[derive(Debug)]
 pub enum Input<'a> {
+    /// State that an earlier process of this host has left, for the routers of the next
+    /// [`Configure`](Self::Configure) that are the same.
+    Resume(Checkpoint),
     /// A new configuration. Only the differences to the running one are applied.
     Configure(NodeParams),
     /// Present state of an interface. Repeating it changes nothing.
@@ -160,6 +164,10 @@ pub enum Input<'a> {
     WallClock(Duration),
     /// Time has passed. A tick before a deadline, or a repeated one, does nothing.
     Tick,
+    /// The process ends and leaves everything as it is for a successor. Routers that a successor cannot
+    /// continue stop as by [`Stop`](Self::Stop). To be followed by
+    /// [`Engine::checkpoint`](crate::Engine::checkpoint).
+    Leave,
     /// Stop: masters resign with priority 0 and hand over, for as long as
     /// [`Engine::is_handing_over`](crate::Engine::is_handing_over). A further one releases all addresses at
     /// once.
@@ -435,6 +443,9 @@ impl fmt::Display for LvsRole {
 pub enum Report {
     /// Change of state of a router.
     Transition(Transition),
+    /// A router continues in the state that an earlier process has left. The transition from the state init
+    /// names that state; other hosts saw none.
+    Continued(Transition),
     /// Dropped packet. Reported once per sender, cause and minute.
     Dropped {
         /// Name of the router that the packet was for, if there is one.

@@ -5,6 +5,7 @@
 //! could differ from run to run. The caller passes time and packets to [`Engine::handle`], carries out
 //! the outputs of [`Engine::poll`], and calls again at the time that [`Engine::poll_timeout`] returns.
 
+pub mod checkpoint;
 mod deadlines;
 mod engine;
 mod events;

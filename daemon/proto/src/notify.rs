@@ -27,6 +27,7 @@ use serde::{Deserialize, Serialize};
 pub use self::queue::Then;
 
 use self::queue::Queue;
+use crate::checkpoint::Notified;
 use crate::events::Transition;
 use crate::reasons::Cause;
 use crate::snapshot::NotifyStatus;
@@ -214,6 +215,8 @@ pub struct Scheduler<C> {
     due: BTreeSet<(Instant, Subject)>,
     running: usize,
     is_finishing: bool,
+    /// States that an earlier process has notified, until the first transition of each subject.
+    notified: Notified,
 }
 
 #[derive(Debug)]
@@ -238,7 +241,38 @@ impl<C: Clone> Scheduler<C> {
             due: BTreeSet::new(),
             running: 0,
             is_finishing: false,
+            notified: Notified::default(),
         }
+    }
+
+    /// Returns the states that have been notified completely, for a later process.
+    pub fn notified(&self) -> Notified {
+        let mut notified = Notified::default();
+        let configured = self.present.keys();
+        for (owner, entry) in configured.filter_map(|owner| self.owners.get_key_value(owner)) {
+            if entry.queue.is_idle() {
+                let states = match owner {
+                    Subject::Instance(_) => &mut notified.instances,
+                    Subject::Group(_) => &mut notified.groups,
+                };
+                states.insert(Arc::clone(owner.name()), entry.last.to);
+            }
+        }
+        notified
+    }
+
+    /// Omits the notification of a first state that an earlier process has notified.
+    pub fn omit(&mut self, notified: Notified) {
+        self.notified = notified;
+    }
+
+    /// Whether an earlier process has notified the first state of a subject. Every later state is notified.
+    fn was_notified(&mut self, owner: &Subject, first: State) -> bool {
+        let states = match owner {
+            Subject::Instance(_) => &mut self.notified.instances,
+            Subject::Group(_) => &mut self.notified.groups,
+        };
+        states.remove(owner.name()) == Some(first)
     }
 
     /// Announces that the node is about to be handed another configuration. Until it is [in
@@ -312,13 +346,14 @@ impl<C: Clone> Scheduler<C> {
     pub fn transition(&mut self, transition: &Transition) {
         let owner = Subject::Instance(Arc::clone(&transition.router));
         let starts = transition.from == State::Init;
+        let is_known = self.was_notified(&owner, transition.to) && starts;
         let notify = match self.coming.front() {
             Some(coming) if starts => coming,
             _ => &self.present,
         };
         let notify = notify
             .get(&owner)
-            .filter(|notify| notify.on_start || !starts);
+            .filter(|notify| (notify.on_start || !starts) && !is_known);
         let last = Notification {
             event: transition.to.into(),
             from: transition.from,
@@ -388,7 +423,8 @@ impl<C: Clone> Scheduler<C> {
             again: false,
         };
         let starts = from == State::Init;
-        let notify = notify.filter(|notify| notify.on_start || !starts);
+        let is_known = self.was_notified(group, to) && starts;
+        let notify = notify.filter(|notify| (notify.on_start || !starts) && !is_known);
         tell(&mut self.owners, group, last, notify);
         self.ready.push_back(group.clone());
     }

@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use crate::routing::{Route, Rule};
 use crate::types::{
@@ -200,7 +201,8 @@ impl Default for AddressOptions {
 }
 
 /// Attributes of an address in the kernel, beyond its prefix (rtnetlink(7), RTM_NEWADDR).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct AddressForm {
     /// Label (IFA_LABEL), IPv4 only.
     pub label: Option<AddressLabel>,
@@ -565,6 +567,18 @@ pub enum TrackerKind {
         /// verdict of a tracker with an unchanged definition.
         definition: Arc<str>,
     },
+}
+
+impl TrackerKind {
+    /// Digest that identifies the check for a later process. The definition itself may contain a password.
+    pub(crate) fn digest(&self) -> String {
+        let text = match self {
+            Self::Interface { name } => format!("interface {name}"),
+            Self::Probe { definition } => format!("probe {definition}"),
+        };
+        let digest = Sha256::digest(text);
+        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
 }
 
 #[cfg(test)]

@@ -107,6 +107,11 @@ pub enum Cause {
         /// Time since the last advertisement sent.
         lasted: Duration,
     },
+    /// The daemon was restarted, and the router continues in the state that it had.
+    Continued {
+        /// Time in which no daemon ran.
+        after: Duration,
+    },
     /// A condition for running as backup or master is not met.
     Faulted(FaultReason),
     /// The last fault reason is resolved.
@@ -221,6 +226,13 @@ impl fmt::Display for Cause {
                     f,
                     "not scheduled for {} (suspended or stopped): another host may be master",
                     Human(*lasted)
+                )
+            }
+            Self::Continued { after } => {
+                write!(
+                    f,
+                    "continues after a restart of the daemon in {}",
+                    Human(*after)
                 )
             }
             Self::Faulted(fault_reason) => fault_reason.fmt(f),

@@ -4,6 +4,7 @@
 use core::net::IpAddr;
 use core::time::Duration;
 
+use crate::checkpoint::SenderCheckpoint;
 use crate::params::AntiReplay;
 use crate::time::Instant;
 use crate::wire::hmac::{KeyId, Sequence};
@@ -43,8 +44,7 @@ pub(crate) struct Sent {
 
 impl Sent {
     /// Returns the sequence number of an advertisement that is sent now: the wall clock, or the
-    /// last number plus one if the clock has not advanced. Nothing is stored over a restart,
-    /// because the clock advances meanwhile.
+    /// last number plus one if the clock has not advanced.
     ///
     /// A clock that was ahead by more than the window may be corrected. Numbers of the former time
     /// are then outside the window of all receivers, so the numbers restart from the clock, and the
@@ -58,6 +58,20 @@ impl Sent {
         };
         self.last = Some(next);
         next
+    }
+}
+
+impl Sent {
+    /// The last number, for a later process.
+    pub(crate) fn save(&self) -> Option<u64> {
+        self.last.map(Sequence::to_bits)
+    }
+
+    /// Numbers that continue after that of an earlier process.
+    pub(crate) fn restore(last: Option<u64>) -> Self {
+        Self {
+            last: last.map(Sequence::from_bits),
+        }
     }
 }
 
@@ -112,6 +126,32 @@ impl Heard {
             self.senders.remove(0);
         }
         self.senders.push(sender);
+    }
+
+    /// The numbers, for a later process.
+    pub(crate) fn save(&self) -> Vec<SenderCheckpoint> {
+        let senders = self.senders.iter().map(|sender| SenderCheckpoint {
+            address: sender.address,
+            sequence: sender.sequence.to_bits(),
+            key: sender.key,
+            ahead: sender.ahead,
+            continues_until: sender.continues_until,
+        });
+        senders.collect()
+    }
+
+    /// The numbers that an earlier process has accepted.
+    pub(crate) fn restore(senders: &[SenderCheckpoint]) -> Self {
+        let senders = senders.iter().take(SENDERS).map(|sender| Sender {
+            address: sender.address,
+            sequence: Sequence::from_bits(sender.sequence),
+            key: sender.key,
+            ahead: sender.ahead,
+            continues_until: sender.continues_until,
+        });
+        Self {
+            senders: senders.collect(),
+        }
     }
 
     fn place(&self, sender: &Sender) -> Option<usize> {

@@ -43,6 +43,7 @@ use self::backup::{Backup, Heard};
 use self::hold_down::{BURST, HoldDown};
 use self::master::Master;
 pub(crate) use self::member::Sighting;
+use crate::checkpoint::PhaseCheckpoint;
 use crate::events::Due;
 use crate::params::Announcements;
 use crate::reasons::{Cause, FaultReason};
@@ -247,6 +248,14 @@ impl Families {
             Self::Ipv6 => Family::V6,
         }
     }
+
+    /// Whether the router uses a family.
+    const fn has(self, family: Family) -> bool {
+        matches!(
+            (self, family),
+            (Self::Both, _) | (Self::Ipv4, Family::V4) | (Self::Ipv6, Family::V6)
+        )
+    }
 }
 
 impl Router {
@@ -293,6 +302,65 @@ impl Router {
                 self.enter(Phase::Backup(backup), Cause::Started)
             }
             (Phase::Backup(_) | Phase::Master(_) | Phase::Fault(_), _) => Reaction::default(),
+        }
+    }
+
+    /// State with its timers, for a later process; `None` if that has to start anew.
+    pub(crate) fn save(&self) -> Option<PhaseCheckpoint> {
+        match &self.phase {
+            Phase::Init | Phase::Fault(_) => None,
+            Phase::Backup(backup) => Some(PhaseCheckpoint::Backup(backup.save(&self.settings))),
+            Phase::Master(master) => master.save().map(PhaseCheckpoint::Master),
+        }
+    }
+
+    /// Delays that outlast the state: time from which silence counts, end of the startup delay, and the two
+    /// times of the hold-down.
+    pub(crate) const fn save_delays(&self) -> [Instant; 4] {
+        let (took_over_at, hold_down_until) = self.hold_down.save();
+        [
+            self.silence_counts_at,
+            self.startup_until,
+            took_over_at,
+            hold_down_until,
+        ]
+    }
+
+    /// Continues in the state Initialize with the delays that [`save_delays`](Self::save_delays) returned.
+    pub(crate) const fn restore_delays(&mut self, delays: [Instant; 4]) {
+        let [
+            silence_counts_at,
+            startup_until,
+            took_over_at,
+            hold_down_until,
+        ] = delays;
+        self.startup_until = startup_until;
+        self.silence_counts_at = silence_counts_at;
+        self.hold_down = HoldDown::restore((took_over_at, hold_down_until));
+    }
+
+    /// Continues in the state Initialize with the phase that [`save`](Self::save) returned, which is no
+    /// transition. No packet was received since `deaf_since`.
+    pub(crate) fn restore(
+        &mut self,
+        now: Instant,
+        deaf_since: Instant,
+        saved: &PhaseCheckpoint,
+    ) -> Reaction {
+        let (phase, late) = match saved {
+            PhaseCheckpoint::Backup(saved) => {
+                let (backup, late) = Backup::restore(now, deaf_since, saved, &self.settings);
+                (Phase::Backup(backup), late)
+            }
+            PhaseCheckpoint::Master(saved) => {
+                let master = Master::restore(now, saved, &self.settings);
+                (Phase::Master(master), false)
+            }
+        };
+        self.phase = phase;
+        Reaction {
+            late,
+            ..Reaction::default()
         }
     }
 
@@ -576,6 +644,14 @@ impl Router {
         }
     }
 
+    /// Time of the next advertisement of a master.
+    pub(crate) const fn advert_at(&self) -> Option<Instant> {
+        match &self.phase {
+            Phase::Master(master) => Some(master.advert_at()),
+            Phase::Init | Phase::Backup(_) | Phase::Fault(_) => None,
+        }
+    }
+
     /// The state.
     pub(crate) const fn state(&self) -> State {
         match self.phase {
@@ -680,21 +756,28 @@ impl Router {
         let Phase::Master(master) = &self.phase else {
             return None;
         };
-        let (sent_at, told) = master.last_word();
+        let (sent_at, _) = master.last_word();
         let lasted = now.since(sent_at);
-        // Of all possible backups one of priority 254 takes over first.
-        let others_wait = down_interval(
-            &Settings {
-                priority: Priority::MAX_BACKUP,
-                ..self.settings
-            },
-            told,
-        );
+        let others_wait = self.others_wait()?;
         if lasted <= others_wait || self.settings.priority.is_owner() {
             return None;
         }
         let backup = Backup::listen(now, &self.settings);
         Some(self.enter(Phase::Backup(backup), Cause::Overslept { lasted }))
+    }
+
+    /// Time that the most eager backup of a master waits after its last advertisement.
+    pub(crate) fn others_wait(&self) -> Option<Duration> {
+        let Phase::Master(master) = &self.phase else {
+            return None;
+        };
+        let (_, told) = master.last_word();
+        // Of all possible backups one of priority 254 takes over first.
+        let settings = Settings {
+            priority: Priority::MAX_BACKUP,
+            ..self.settings
+        };
+        Some(down_interval(&settings, told))
     }
 
     /// Becomes master because of a deadline at `due`, from which the advertisement timer counts.

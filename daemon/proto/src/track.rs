@@ -9,6 +9,7 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::checkpoint::TrackerCheckpoint;
 use crate::params::{Effect, Track, TrackerKind, TrackerParams, Verdict};
 use crate::reasons::FaultReason;
 use crate::time::Instant;
@@ -77,6 +78,48 @@ impl Tracker {
             params: params.clone(),
             ..self
         })
+    }
+
+    /// What the results have shown, for a later process.
+    pub(crate) fn save(&self) -> TrackerCheckpoint {
+        let told = |verdict: Verdict| (verdict.up, verdict.value);
+        TrackerCheckpoint {
+            checks: self.params.kind.digest(),
+            verdict: told(self.verdict),
+            since: self.since,
+            changed_at: self.changed_at,
+            opposed: self
+                .opposed
+                .map(|opposed| (told(opposed.by), opposed.since)),
+            streak: self.streak,
+            detail: Arc::clone(&self.detail),
+            results: self.results,
+            failures: self.failures,
+        }
+    }
+
+    /// Continues with what [`save`](Self::save) returned, if it belongs to the same check.
+    pub(crate) fn restore(self, saved: &TrackerCheckpoint) -> Self {
+        let verdict = |(up, value)| Verdict { up, value };
+        // Without a result the verdict is the initial one, which the configuration may have changed.
+        let assumes = saved.since.is_some() || verdict(saved.verdict) == self.params.initial;
+        if self.params.kind.digest() != saved.checks || !assumes {
+            return self;
+        }
+        Self {
+            verdict: verdict(saved.verdict),
+            since: saved.since,
+            changed_at: saved.changed_at,
+            opposed: saved.opposed.map(|(by, since)| Opposed {
+                by: verdict(by),
+                since,
+            }),
+            streak: saved.streak,
+            detail: Arc::clone(&saved.detail),
+            results: saved.results,
+            failures: saved.failures,
+            params: self.params,
+        }
     }
 
     /// The verdict, or the initial one before the first result.

@@ -236,6 +236,14 @@ impl AdvertInterval {
         (nanos.is_multiple_of(unit)).then_some(Self { centiseconds })
     }
 
+    /// Interval of `centiseconds`, as [`centiseconds`](Self::centiseconds) returns it for either version.
+    pub(crate) const fn restore(centiseconds: u16) -> Option<Self> {
+        match centiseconds {
+            1..=25_500 => Some(Self { centiseconds }),
+            _ => None,
+        }
+    }
+
     /// The interval as a duration.
     pub const fn duration(self) -> Duration {
         Duration::from_millis(self.centiseconds as u64 * 10)
@@ -363,8 +371,23 @@ impl TryFrom<String> for InterfaceAddress {
 }
 
 /// Label of an IPv4 address (IFA_LABEL): 1 to 15 bytes of text.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct AddressLabel([u8; 15]);
+
+impl From<AddressLabel> for String {
+    fn from(label: AddressLabel) -> Self {
+        label.as_str().to_owned()
+    }
+}
+
+impl TryFrom<String> for AddressLabel {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::new(&text).ok_or("not a label of 1 to 15 bytes")
+    }
+}
 
 impl AddressLabel {
     /// The label `text`, or `None` if it is empty, longer than 15 bytes, or contains a NUL.

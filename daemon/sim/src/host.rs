@@ -3,6 +3,8 @@
 //!
 //! The inputs of the engine and the outputs of each are recorded for the invariants.
 
+mod restart;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::net::IpAddr;
@@ -191,6 +193,8 @@ pub(crate) enum Fed {
     WallClock(Duration),
     Overrun,
     Tick,
+    /// End of a process that leaves its state to the next one, or its beginning.
+    Restart,
     Stop,
 }
 
@@ -236,6 +240,7 @@ impl fmt::Display for Fed {
             | Self::WallClock(_)
             | Self::Overrun
             | Self::Tick
+            | Self::Restart
             | Self::Stop => write!(f, "{self:?}"),
         }
     }

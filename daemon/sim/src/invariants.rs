@@ -24,6 +24,9 @@ pub enum Invariant {
     Rejected,
     /// A reload does not change a router with an unchanged configuration.
     Reload,
+    /// A restart of the daemon changes nothing: no state, no timer, no counter and nothing in the kernel, and
+    /// no frame is sent and nothing notified because of it.
+    Restart,
     /// A router asks for a wake-up no later than its next deadline.
     Deadline,
     /// Time passes: the number of events at one moment is finite.

@@ -63,6 +63,8 @@ pub(crate) struct Kernel {
     came: Vec<Came>,
     /// Addresses that were deleted together with one that the daemon deleted.
     taken_along: Vec<InterfaceAddress>,
+    /// Addresses that it deletes after a while.
+    limited: BTreeSet<(InterfaceIndex, InterfaceAddress)>,
     /// Pending work of the kernel itself.
     deferred: Vec<Deferred>,
     /// Whether the last notification was a complete dump.
@@ -149,6 +151,7 @@ impl Kernel {
             touched: false,
             came: Vec::new(),
             taken_along: Vec::new(),
+            limited: BTreeSet::new(),
             deferred: Vec::new(),
             dumped: false,
             refused_devices: Vec::new(),
@@ -389,6 +392,24 @@ impl Kernel {
             }
         }
         dump
+    }
+
+    /// Whether it is about to reject requests of the daemon.
+    pub(crate) const fn is_refusing(&self) -> bool {
+        self.refusing > 0
+    }
+
+    /// Everything that a daemon has configured, and the rest of the links and addresses, as text.
+    pub(crate) fn configuration(&self) -> String {
+        format!(
+            "{:?} {:?} {:?} {:?} {:?} {:?}",
+            self.interfaces,
+            self.all_routing(),
+            self.table,
+            self.threads,
+            self.accepting,
+            self.limited
+        )
     }
 
     /// Subscribes a daemon to notifications, or ends its subscription.

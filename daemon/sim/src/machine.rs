@@ -298,6 +298,7 @@ impl Machine<'_> {
             Input::AddressAdded { .. } => Fed::News(News::AddressAdded),
             Input::AddressRemoved { .. } => Fed::News(News::AddressRemoved),
             Input::RoutingAdded(_) | Input::RoutingRemoved { .. } => Fed::News(News::Routing),
+            Input::Resume(_) | Input::Leave => Fed::Restart,
             Input::Configure(_) => {
                 let config = self.own.config.take();
                 Fed::Configure(

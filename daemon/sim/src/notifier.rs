@@ -13,7 +13,7 @@ use vrrp_proto::notify::{Event, Notification, Notify, Run, Scheduler, Subject};
 use vrrp_proto::{Cause, Instant, Output, Report, State};
 
 use crate::coverage::Coverage;
-use crate::host::{Fed, Turn};
+use crate::host::{Fed, Record, Turn};
 use crate::invariants::{Invariant, Violation};
 use crate::scenario::Config;
 
@@ -109,6 +109,27 @@ impl Notifier {
             next: None,
             rng,
         }
+    }
+
+    /// Restarts the scheduler, unless it has work: a command that the former one has run does not run again.
+    pub(crate) fn restart(&mut self, now: Instant, records: &[Record]) -> Result<(), Violation> {
+        if !self.scheduler.is_idle() {
+            return Ok(());
+        }
+        let text = serde_json::to_string(&self.scheduler.notified()).expect("writes into memory");
+        let mut next = Scheduler::new(self.present.clone());
+        next.omit(serde_json::from_str(&text).expect("was written by the same program"));
+        for output in records.iter().flat_map(|record| &record.outputs) {
+            if let Output::Report(Report::Continued(transition)) = output {
+                next.transition(transition);
+            }
+        }
+        if let Some(run) = next.poll(now) {
+            let how = format!("{:?} is notified again of {:?}", run.owner, run.news.event);
+            return Err(Invariant::Restart.broken(how));
+        }
+        self.scheduler = next;
+        Ok(())
     }
 
     /// Records the transitions of a turn of the daemon. The configuration of the first turn is already

@@ -18,12 +18,18 @@ use vrrp_proto::resources::ResourceParams;
 
 use crate::cli::CleanupOptions;
 use crate::services::resources::stop_all;
+use crate::state_files::StateFiles;
 use crate::units::system_address;
 use crate::{Failed, print};
 
 pub(crate) fn cleanup(options: &CleanupOptions) -> Result<(), Failed> {
     options.place.enter()?;
     refuse_beside_a_daemon(options)?;
+    let files = StateFiles::new(&options.runtime.directory());
+    if files.is_awaited() && !has_failed() {
+        return print("a restart is under way: left everything to the next vrrpd\n");
+    }
+    files.forget();
     // Routes before addresses, in the order in which a master removes both. Nothing is read or printed
     // before the addresses are gone: a file system or a pipe may stand still.
     let mut kernel = Kernel::open().map_err(|error| {
@@ -51,6 +57,12 @@ pub(crate) fn cleanup(options: &CleanupOptions) -> Result<(), Failed> {
     // Last, because it may take long: an address on two hosts does more harm than a service on two.
     let resources = stop_resources(resources);
     addresses.and(routes).and(synchronisation).and(resources)
+}
+
+/// Whether systemd runs this command after a failure of the unit (systemd.exec(5), SERVICE_RESULT): the next
+/// process could not be started.
+fn has_failed() -> bool {
+    std::env::var_os("SERVICE_RESULT").is_some_and(|result| result != "success")
 }
 
 /// Fails if a daemon runs here: it would restore what is deleted.

@@ -24,7 +24,9 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Runs the daemon until SIGTERM or SIGINT.
     ///
-    /// SIGTERM and SIGINT hand over mastership, SIGHUP reloads the configuration.
+    /// SIGTERM and SIGINT hand over mastership, SIGHUP reloads the configuration. SIGUSR2 ends the daemon and
+    /// leaves everything to the next one, which has to start at once: a restart without a change of master.
+    /// `systemctl restart` does the same.
     Run(RunOptions),
     /// Checks a configuration and prints all mistakes. Exit status 2 if there is one.
     ///
@@ -409,7 +411,7 @@ impl RuntimeOptions {
         self.directory().join("command.sock")
     }
 
-    /// Directory of the files that the daemon leaves for other programs.
+    /// Directory of the control socket and of the files that the daemon leaves for other processes.
     pub(crate) fn directory(&self) -> PathBuf {
         given_or(self.directory.as_ref(), "RUNTIME_DIRECTORY", "/run/vrrpd")
     }

@@ -18,6 +18,7 @@ use crate::log_writer::{self, Log};
 use crate::node::Node;
 use crate::services::commands::{self, Store};
 use crate::services::{self, ServiceParams, Services, control};
+use crate::state_files::{StateFiles, Taken};
 use crate::text::count;
 
 /// Open files of the daemon at most. Scripts inherit the limit; some close every possible descriptor at
@@ -28,6 +29,9 @@ pub(crate) fn run(options: &RunOptions) -> Result<(), Failed> {
     abort_on_panic();
     services::delay_signals();
     let file = options.configuration.file.clone();
+    let files = StateFiles::new(&options.runtime.directory());
+    // Before anything can fail: from now on `vrrpd cleanup` deletes what the former process has left.
+    let left = files.take();
     let loaded = load(&file, Secrets::Read)?;
     // Before the first thread is started: setns(2) moves only the calling thread.
     options.place.enter()?;
@@ -108,7 +112,7 @@ pub(crate) fn run(options: &RunOptions) -> Result<(), Failed> {
         commands: command_listener,
     };
     let store = Store::in_directory(&options.state.directory());
-    let outcome = serve(file, loaded, &claim, listeners, store, &log);
+    let outcome = serve(file, loaded, left, files, &claim, listeners, store, &log);
     for socket in sockets {
         let _ = std::fs::remove_file(socket);
     }
@@ -129,6 +133,8 @@ struct Listeners {
 fn serve(
     file: PathBuf,
     loaded: Loaded,
+    left: Taken,
+    files: StateFiles,
     claim: &Claim,
     listeners: Listeners,
     store: Store,
@@ -149,6 +155,9 @@ fn serve(
             file.display()
         ),
     );
+    for (level, text) in left.notes {
+        log.note(level, text);
+    }
     let (standing, unread_commands) = match store.load() {
         Ok(standing) => (standing, None),
         // No reason not to serve.
@@ -160,7 +169,14 @@ fn serve(
     let (node_params, params) = ServiceParams::split(loaded);
     let (events, node_events) = EventSender::new();
     let opened = Inbox::new().and_then(|(inbox, messages)| {
-        let node = Node::new(node_params, standing, messages, events, log.clone())?;
+        let node = Node::new(
+            node_params,
+            standing,
+            left.checkpoint,
+            messages,
+            events,
+            log.clone(),
+        )?;
         Ok((inbox, node))
     });
     let (inbox, mut node) =
@@ -178,11 +194,13 @@ fn serve(
         unread_commands,
         inbox,
         node_events,
+        notified: left.notified,
+        state: files.clone(),
         log: log.clone(),
     };
     let services = services::start(services).map_err(|error| complain("start a thread", error))?;
     let outcome = node
-        .run()
+        .run(&files)
         .map_err(|error| complain("wait for events", error));
     // This closes its inbox: the services end as soon as they notice.
     drop(node);

@@ -315,6 +315,16 @@ fn write_report(report: Report) {
             instance = %router, %end, ?lasted,
             "{router}: addresses released {} after the resignation: {end}", Human(lasted),
         ),
+        Report::Continued(Transition {
+            router,
+            to,
+            cause,
+            priority,
+            ..
+        }) => info!(
+            kind = "restart", instance = %router,
+            "{router}: {to} (priority {priority}): {cause}",
+        ),
         Report::LinkRestored { router } => info!(
             kind = "link", instance = %router,
             "{router}: the interface has a link again: advertisements are sent and received",

@@ -25,6 +25,7 @@ mod manual;
 mod node;
 mod operate;
 mod services;
+mod state_files;
 mod status;
 #[cfg(test)]
 mod testing;

@@ -38,6 +38,9 @@ const SYSTEM_BUS: &str = "unix:path=/run/dbus/system_bus_socket";
 /// Time limit for a connection, and for requests that systemd answers at once.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Time limit for the question whether the unit is restarted. The daemon serves meanwhile.
+const RESTART_ANSWER: Duration = Duration::from_millis(500);
+
 /// Time limit for the acceptance of a job: polkit may have to check the authorisation.
 const ACCEPTANCE: Duration = Duration::from_secs(30);
 
@@ -51,6 +54,8 @@ const REMEMBERED: usize = 1024;
 )]
 trait Manager {
     fn subscribe(&self) -> zbus::Result<()>;
+    #[zbus(name = "GetUnitByPID")]
+    fn unit_by_pid(&self, pid: u32) -> zbus::Result<OwnedObjectPath>;
     fn load_unit(&self, name: &str) -> zbus::Result<OwnedObjectPath>;
     fn start_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
     fn stop_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
@@ -62,6 +67,60 @@ trait Manager {
         unit: &str,
         result: &str,
     ) -> zbus::Result<()>;
+}
+
+/// A unit of systemd.
+#[zbus::proxy(
+    interface = "org.freedesktop.systemd1.Unit",
+    default_service = "org.freedesktop.systemd1"
+)]
+trait Unit {
+    #[zbus(property)]
+    fn job(&self) -> zbus::Result<(u32, OwnedObjectPath)>;
+}
+
+/// A job of systemd.
+#[zbus::proxy(
+    interface = "org.freedesktop.systemd1.Job",
+    default_service = "org.freedesktop.systemd1"
+)]
+trait Job {
+    #[zbus(property)]
+    fn job_type(&self) -> zbus::Result<String>;
+}
+
+/// Whether systemd stops the unit of this process to start it again. `false` without an answer in time, and
+/// for a process that is in no unit.
+pub(crate) async fn is_restart(address: String) -> bool {
+    if std::env::var_os("INVOCATION_ID").is_none() {
+        return false;
+    }
+    let ask = async {
+        let connection = Builder::address(address.as_str()).build().await?;
+        let manager = ManagerProxy::builder(&connection)
+            .destination(SYSTEMD)
+            .cache_properties(CacheProperties::No)
+            .build()
+            .await?;
+        let unit = manager.unit_by_pid(std::process::id()).await?;
+        let unit = UnitProxy::builder(&connection)
+            .path(unit)
+            .cache_properties(CacheProperties::No)
+            .build()
+            .await?;
+        let (id, job) = unit.job().await?;
+        if id == 0 {
+            return Ok(false);
+        }
+        let job = JobProxy::builder(&connection)
+            .path(job)
+            .cache_properties(CacheProperties::No)
+            .build()
+            .await?;
+        job.job_type().await.map(|kind| kind == "restart")
+    };
+    let answer: Result<zbus::Result<bool>, _> = timeout(RESTART_ANSWER, ask).await;
+    matches!(answer, Ok(Ok(true)))
 }
 
 /// Address of the system bus.

@@ -49,7 +49,12 @@ impl Engine {
         let names = params.peer_names().into_iter();
         self.names = names
             .map(|name| {
-                let addresses = self.names.get(&name).cloned().unwrap_or_default();
+                let known = self.names.get(&name).cloned();
+                let left = || {
+                    let addresses = self.left.as_ref()?.names.get(&name)?;
+                    Some(addresses.as_slice().into())
+                };
+                let addresses = known.or_else(left).unwrap_or_default();
                 (name, addresses)
             })
             .collect();
@@ -87,8 +92,11 @@ impl Engine {
         for (name, params) in routers {
             match kept.remove(&name) {
                 None => {
-                    self.instances
-                        .push(Instance::new(name, params, &self.names));
+                    let mut instance = Instance::new(name, params, &self.names);
+                    if let Some(left) = self.left_of(&instance) {
+                        instance.restore(now, left, &self.names);
+                    }
+                    self.instances.push(instance);
                     plans.push(Plan::Start);
                 }
                 Some(instance) if instance.params == params => {
@@ -116,6 +124,8 @@ impl Engine {
         self.index(trackers);
         self.index_groups(now, groups);
         self.assign_commands();
+
+        self.restore_priorities(now);
 
         let interface_trackers: Vec<Arc<str>> = self
             .users
@@ -145,8 +155,17 @@ impl Engine {
                 self.start(now, id);
             }
         }
+        if self.left.is_some() {
+            for id in 0..self.instances.len() {
+                self.wake(now, id);
+            }
+        }
         self.want_lvs();
         for group in 0..self.groups.len() {
+            if self.left.is_some() {
+                // Members whose former states differ: the group was configured otherwise.
+                self.gather(now, group);
+            }
             self.join(now, group);
         }
         self.step_down_barred(now, 0..self.instances.len());
@@ -216,7 +235,14 @@ impl Engine {
             let tracker = known
                 .remove(&name)
                 .and_then(|tracker| tracker.with_params(&params))
-                .unwrap_or_else(|| Tracker::new(params));
+                .unwrap_or_else(|| {
+                    let tracker = Tracker::new(params);
+                    let left = self.left.as_ref().and_then(|left| left.trackers.get(&name));
+                    match left {
+                        Some(left) => tracker.restore(left),
+                        None => tracker,
+                    }
+                });
             if let Some(at) = tracker.due() {
                 self.verdicts.insert((at, Arc::clone(&name)));
             }
@@ -374,11 +400,21 @@ impl Engine {
     }
 
     fn start(&mut self, now: Instant, id: RouterId) {
+        // Of several possible source addresses a router that continues keeps its own.
+        self.restore_own_source(id);
+        self.instances[id].endpoint = self.former_endpoint(id);
         let (endpoint, fault_reason) = self.assess(id);
+        self.instances[id].endpoint = None;
         let _ = self.set_endpoint(id, endpoint);
+        self.instances[id].fault_reason.clone_from(&fault_reason);
+        if self.continue_state(now, id) {
+            if self.instances[id].group.is_none() {
+                self.inhibit(now, id, fault_reason);
+            }
+            return;
+        }
         self.report_link(now, id, None);
         self.refresh_priority(now, id);
-        self.instances[id].fault_reason.clone_from(&fault_reason);
         if self.instances[id].group.is_some() {
             // `join` starts all members of a group together.
             return;

@@ -18,6 +18,7 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::checkpoint::FurtherPeerCheckpoint;
 use crate::params::{Peer, RouterParams, Unicast};
 use crate::snapshot::{UnicastPeerStatus, UnicastStatus};
 use crate::time::Instant;
@@ -105,6 +106,33 @@ impl Destinations {
         });
         self.further = further;
         self.update(now)
+    }
+
+    /// The further peers, for a later process.
+    pub(super) fn save(&self) -> Vec<FurtherPeerCheckpoint> {
+        let further = self.further.iter().map(|further| FurtherPeerCheckpoint {
+            address: further.address,
+            name: further.name.clone(),
+            until: further.until,
+        });
+        further.collect()
+    }
+
+    /// Continues with what [`save`](Self::save) returned, as far as the configuration still has the names.
+    pub(super) fn restore(
+        &mut self,
+        now: Instant,
+        saved: &[FurtherPeerCheckpoint],
+        params: &RouterParams,
+        names: &Names,
+    ) {
+        let further = saved.iter().take(MOST).map(|saved| Further {
+            address: saved.address,
+            name: saved.name.clone(),
+            until: saved.until,
+        });
+        self.further = further.collect();
+        let _ = self.set(now, params, names);
     }
 
     /// Keeps an address as a peer that the present answer for `name` no longer contains. To be called

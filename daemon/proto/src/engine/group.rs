@@ -54,6 +54,13 @@ pub(super) struct Group {
     asked: Instant,
 }
 
+impl Group {
+    /// The times that a reload and a restart keep: `met_at` and `asked`.
+    pub(super) const fn times(&self) -> (Instant, Instant) {
+        (self.met_at, self.asked)
+    }
+}
+
 impl Engine {
     /// Rebuilds the groups for the present instances.
     pub(super) fn index_groups(
@@ -77,11 +84,16 @@ impl Engine {
                 self.instances[*id].group = Some(self.groups.len());
             }
             let former = former.iter().find(|former| former.name == name);
+            let left = || {
+                let left = self.left.as_ref()?.groups.get(&name)?;
+                Some((left.met_at, left.asked))
+            };
+            let former = former.map(Group::times).or_else(left);
             self.groups.push(Group {
                 name,
                 members,
-                met_at: former.map_or(now, |former| former.met_at),
-                asked: former.map_or(now, |former| former.asked),
+                met_at: former.map_or(now, |(met_at, _)| met_at),
+                asked: former.map_or(now, |(_, asked)| asked),
             });
         }
         // All fault reasons are known before a member reacts to that of another one.

@@ -16,6 +16,7 @@ use super::hand_over::HandOver;
 use super::interfaces::Endpoint;
 use super::peers::Peers;
 use super::unsent::Unsent;
+use crate::checkpoint::{RouterCheckpoint, TransitionCheckpoint};
 use crate::events::Transition;
 use crate::operator::CommandKind;
 use crate::params::{Authentication, Effect, HmacParams, RouterParams};
@@ -160,15 +161,67 @@ impl Attachment {
 
 #[derive(Clone, Debug)]
 struct Remembered {
-    transition: Transition,
+    from: State,
+    to: State,
+    /// Cause; `None` for a transition in an earlier process, which left the text only.
+    cause: Option<Cause>,
     /// Text of the cause, formatted on first use, so that a take-over does not wait for it.
     text: OnceCell<Arc<str>>,
+    /// Whether the cause is that of another member of the group.
+    follows_member: bool,
+    priority: Priority,
+    at: Instant,
 }
 
 impl Remembered {
+    fn new(transition: &Transition) -> Self {
+        let of_member =
+            |fault_reason: &FaultReason| matches!(fault_reason, FaultReason::Member { .. });
+        let follows_member = match &transition.cause {
+            Cause::Faulted(reason) | Cause::Recovered(reason) => of_member(reason),
+            cause => matches!(cause, Cause::With { .. }),
+        };
+        Self {
+            from: transition.from,
+            to: transition.to,
+            cause: Some(transition.cause.clone()),
+            text: OnceCell::new(),
+            follows_member,
+            priority: transition.priority,
+            at: transition.at,
+        }
+    }
+
     fn text(&self) -> Arc<str> {
-        let text = || self.transition.cause.to_string().into();
+        let text = || {
+            self.cause
+                .as_ref()
+                .map_or_else(Arc::default, |cause| cause.to_string().into())
+        };
         Arc::clone(self.text.get_or_init(text))
+    }
+
+    fn save(&self) -> TransitionCheckpoint {
+        TransitionCheckpoint {
+            from: self.from,
+            to: self.to,
+            cause: self.text(),
+            follows_member: self.follows_member,
+            priority: self.priority,
+            at: self.at,
+        }
+    }
+
+    fn restore(saved: &TransitionCheckpoint) -> Self {
+        Self {
+            from: saved.from,
+            to: saved.to,
+            cause: None,
+            text: OnceCell::from(Arc::clone(&saved.cause)),
+            follows_member: saved.follows_member,
+            priority: saved.priority,
+            at: saved.at,
+        }
     }
 }
 
@@ -203,6 +256,77 @@ impl Instance {
             peers: Peers::default(),
             history: VecDeque::new(),
         }
+    }
+
+    /// Whether a later process can continue in its state. A master in its grace cannot: the addresses and
+    /// interfaces that it waits for are known to this process only.
+    pub(super) fn can_continue(&self) -> bool {
+        match self.router.state() {
+            State::Init | State::Backup | State::Fault => true,
+            State::Master => self.grace.is_none() && self.router.save().is_some(),
+        }
+    }
+
+    /// Returns the learned state, for a later process.
+    pub(super) fn save(&self) -> RouterCheckpoint {
+        let [
+            silence_counts_at,
+            startup_until,
+            took_over_at,
+            hold_down_until,
+        ] = self.router.save_delays();
+        let in_group = self.group.is_some();
+        let peers = self.families().filter(|_| in_group);
+        RouterCheckpoint {
+            interface: Arc::clone(&self.params.interface),
+            virtual_router_id: self.params.vrid,
+            version: self.params.version,
+            sources: Family::ALL
+                .into_iter()
+                .filter_map(|family| self.source(family))
+                .collect(),
+            has_link: self.endpoint.is_none_or(|endpoint| endpoint.has_link),
+            phase: self.router.save(),
+            startup_until,
+            silence_counts_at,
+            took_over_at,
+            hold_down_until,
+            sent: self.sent.save(),
+            heard: self.heard.save(),
+            further_peers: self.destinations.save(),
+            checksum: self.form,
+            without_link_local: self.without_link_local,
+            others: self.peers.save(),
+            peers: peers
+                .map(|family| self.peer_tables[family as usize].save(family))
+                .collect(),
+            counters: self.counters,
+            history: self.history.iter().map(Remembered::save).collect(),
+        }
+    }
+
+    /// Continues in the state Initialize with what [`save`](Self::save) returned, except the state of the
+    /// router.
+    pub(super) fn restore(&mut self, now: Instant, saved: &RouterCheckpoint, names: &Names) {
+        self.destinations
+            .restore(now, &saved.further_peers, &self.params, names);
+        self.router.restore_delays([
+            saved.silence_counts_at,
+            saved.startup_until,
+            saved.took_over_at,
+            saved.hold_down_until,
+        ]);
+        self.sent = Sent::restore(saved.sent);
+        self.heard = Heard::restore(&saved.heard);
+        self.form = saved.checksum;
+        self.without_link_local = saved.without_link_local;
+        for peers in &saved.peers {
+            self.peer_tables[peers.family as usize] = PeerTable::restore(peers);
+        }
+        self.peers = Peers::restore(&saved.others);
+        self.counters = saved.counters;
+        let history = saved.history.iter().take(HISTORY);
+        self.history = history.map(Remembered::restore).collect();
     }
 
     /// Applies changed parameters of the same router.
@@ -583,10 +707,7 @@ impl Instance {
         if self.history.len() == HISTORY {
             self.history.pop_front();
         }
-        self.history.push_back(Remembered {
-            transition: transition.clone(),
-            text: OnceCell::new(),
-        });
+        self.history.push_back(Remembered::new(transition));
     }
 
     /// Returns the status of the router.
@@ -666,25 +787,25 @@ impl Instance {
                 .history
                 .iter()
                 .map(|remembered| TransitionStatus {
-                    from: remembered.transition.from,
-                    to: remembered.transition.to,
+                    from: remembered.from,
+                    to: remembered.to,
                     cause: remembered.text(),
-                    priority: remembered.transition.priority,
-                    age: now.since(remembered.transition.at).as_secs_f64(),
+                    priority: remembered.priority,
+                    age: now.since(remembered.at).as_secs_f64(),
                 })
                 .collect(),
         }
     }
 
-    /// Returns the time and the cause of the last transition.
+    /// Returns the time and the cause of the last transition, if this process made it.
     pub(super) fn last_cause(&self) -> Option<(Instant, &Cause)> {
-        let last = &self.history.back()?.transition;
-        Some((last.at, &last.cause))
+        let last = self.history.back()?;
+        Some((last.at, last.cause.as_ref()?))
     }
 
     /// Returns the number of transitions in the last minute, if they are many.
     fn flapping(&self, now: Instant) -> Option<usize> {
-        let is_recent = |remembered: &&Remembered| now.since(remembered.transition.at) < MINUTE;
+        let is_recent = |remembered: &&Remembered| now.since(remembered.at) < MINUTE;
         let recent = self.history.iter().filter(is_recent).count();
         (recent >= FLAPPING).then_some(recent)
     }
@@ -692,24 +813,15 @@ impl Instance {
     /// Returns the time in its state, in seconds.
     pub(super) fn state_age(&self, now: Instant) -> f64 {
         let last = self.history.back();
-        last.map_or(0.0, |last| now.since(last.transition.at).as_secs_f64())
+        last.map_or(0.0, |last| now.since(last.at).as_secs_f64())
     }
 
     /// Whether the router entered its state for its own reason, and did not follow another member
     /// of its group.
     pub(super) fn leads(&self) -> bool {
-        let follows = |cause: &Cause| {
-            let of_member =
-                |fault_reason: &FaultReason| matches!(fault_reason, FaultReason::Member { .. });
-            matches!(cause, Cause::With { .. })
-                || matches!(cause, Cause::Faulted(o) | Cause::Recovered(o) if of_member(o))
-        };
         match self.router.fault_reason() {
             Some(fault_reason) => !matches!(fault_reason, FaultReason::Member { .. }),
-            None => self
-                .history
-                .back()
-                .is_some_and(|last| !follows(&last.transition.cause)),
+            None => self.history.back().is_some_and(|last| !last.follows_member),
         }
     }
 

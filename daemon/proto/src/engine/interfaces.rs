@@ -51,6 +51,18 @@ impl Endpoint {
         }
     }
 
+    /// Endpoint of an earlier process, for [`check_endpoint`](Interfaces::check_endpoint): only the sources
+    /// and the link count.
+    pub(super) fn former(sources: &[IpAddr], has_link: bool) -> Self {
+        let of = |family| sources.iter().copied().find(|at| Family::of(*at) == family);
+        Self {
+            index: InterfaceIndex(0),
+            mac: MacAddress::default(),
+            sources: Family::ALL.map(of),
+            has_link,
+        }
+    }
+
     /// Source address of the advertisements in a family.
     pub(super) const fn source(&self, family: Family) -> Option<IpAddr> {
         self.sources[family as usize]

@@ -25,6 +25,7 @@ mod operator;
 mod packet;
 mod peers;
 mod rejections;
+mod resume;
 mod routing;
 mod solicit;
 mod unsent;
@@ -38,6 +39,7 @@ use self::destinations::Names;
 use self::group::Group;
 use self::instance::{Attachment, Instance};
 use self::interfaces::Interfaces;
+use crate::checkpoint::Checkpoint;
 use crate::deadlines::Deadlines;
 use crate::events::{
     DesiredLvs, DeviceState, Due, HandOverEnd, Input, Link, Output, Report, Solicitation,
@@ -109,6 +111,8 @@ pub struct Engine {
     wants_wall_clock: bool,
     /// Dropped packets that belong to no configured router.
     dropped: DropCounts,
+    /// State that an earlier process has left for the next configuration.
+    left: Option<Checkpoint>,
 }
 
 /// Routers and trackers that depend on one interface.
@@ -131,7 +135,11 @@ impl Engine {
     pub fn handle(&mut self, now: Instant, input: Input<'_>) {
         self.solicited.clear();
         match input {
-            Input::Configure(params) => self.configure(now, params),
+            Input::Resume(checkpoint) => self.left = Some(checkpoint),
+            Input::Configure(params) => {
+                self.configure(now, params);
+                self.left = None;
+            }
             Input::Link(link) => self.handle_link(now, link),
             Input::LinkRemoved(index) => {
                 self.deaf.retain(|(on, _), _| *on != index);
@@ -216,6 +224,7 @@ impl Engine {
             }
             Input::WallClock(shows) => self.wall_clock = WallClock::new(now, shows),
             Input::Tick => self.handle_tick(now),
+            Input::Leave => self.prepare_to_leave(now),
             Input::Stop => {
                 for id in 0..self.instances.len() {
                     self.wake(now, id);

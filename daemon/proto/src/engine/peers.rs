@@ -6,6 +6,7 @@ use core::fmt::Write as _;
 use core::net::IpAddr;
 
 use super::address_list::{Comparison, OwnAddresses};
+use crate::checkpoint::OtherCheckpoint;
 use crate::params::RouterParams;
 use crate::snapshot::OtherRouter;
 use crate::time::{Human, Instant};
@@ -104,6 +105,35 @@ impl Peers {
         }
         peer.comparison = comparison;
         !is_same && (interval.is_some() || comparison != Comparison::Same)
+    }
+
+    /// The routers of the same virtual router, for a later process, which compares their lists anew.
+    pub(super) fn save(&self) -> Vec<OtherCheckpoint> {
+        let peers = self.0.iter();
+        peers
+            .filter(|peer| peer.comparison != Comparison::Foreign)
+            .map(|peer| OtherCheckpoint {
+                address: peer.address,
+                priority: peer.priority,
+                heard_at: peer.heard_at,
+                checksum: peer.form,
+            })
+            .collect()
+    }
+
+    /// Continues with what [`save`](Self::save) returned.
+    pub(super) fn restore(saved: &[OtherCheckpoint]) -> Self {
+        let mut peers = Self::default();
+        peers.0.extend(saved.iter().take(MOST).map(|saved| Peer {
+            address: saved.address,
+            priority: saved.priority,
+            heard_at: saved.heard_at,
+            form: saved.checksum,
+            interval: None,
+            comparison: Comparison::Same,
+            list: Vec::new(),
+        }));
+        peers
     }
 
     /// Forgets the comparisons, because the configured addresses or the interval changed.

@@ -24,6 +24,7 @@ mod property;
 mod prospects;
 mod rejections;
 mod reload;
+mod restart;
 mod rig;
 mod routing;
 mod sleep;

@@ -9,6 +9,7 @@ use core::time::Duration;
 
 use super::member::Sighting;
 use super::{Families, HoldOff, Settings, down_interval, skew};
+use crate::checkpoint::{HeardCheckpoint, LegCheckpoint};
 use crate::reasons::Cause;
 use crate::time::Instant;
 use crate::types::{AdvertInterval, Family};
@@ -83,6 +84,41 @@ impl Backup {
             leg.down_at = now + leg.interval.duration() + skew(settings, leg.interval);
         }
         backup
+    }
+
+    /// The timers of each family, for a later process.
+    pub(super) fn save(&self, settings: &Settings) -> Vec<LegCheckpoint> {
+        let families = [settings.families.first(), Family::V6];
+        let legs = self
+            .legs()
+            .zip(families)
+            .map(|(leg, family)| leg.save(family));
+        legs.collect()
+    }
+
+    /// Continues with what [`save`](Self::save) returned; a family that is new in `settings` starts
+    /// listening. No packet was received since `deaf_since`: after more than an interval of the master its
+    /// advertisements were missed, and the timer is restarted. Returns whether it was.
+    pub(super) fn restore(
+        now: Instant,
+        deaf_since: Instant,
+        saved: &[LegCheckpoint],
+        settings: &Settings,
+    ) -> (Self, bool) {
+        let mut backup = Self::listen(now, settings);
+        let mut is_late = false;
+        for saved in saved
+            .iter()
+            .filter(|saved| settings.families.has(saved.family))
+        {
+            let leg = backup.leg_mut(saved.family);
+            *leg = Leg::restore(saved, settings);
+            is_late |= now.since(deaf_since) > leg.interval.duration();
+        }
+        if is_late {
+            backup.restart_timer(now, settings);
+        }
+        (backup, is_late)
     }
 
     /// Follows the master that sent `advert`, which arrived at `heard_at`.
@@ -387,6 +423,45 @@ impl Leg {
             interval,
             last: None,
             preempt_delay: None,
+            watched_at: None,
+        }
+    }
+
+    fn save(&self, family: Family) -> LegCheckpoint {
+        LegCheckpoint {
+            family,
+            listening_since: self.listening_since,
+            down_at: self.down_at,
+            heard_at: self.heard_at,
+            interval: self.interval.centiseconds(),
+            last: self.last.map(|last| HeardCheckpoint {
+                from: last.from,
+                priority: last.priority,
+                followed: last.followed,
+                since: last.since,
+            }),
+            preempt_delay: self
+                .preempt_delay
+                .map(|preempt_delay| (preempt_delay.since, preempt_delay.undelayed)),
+        }
+    }
+
+    fn restore(saved: &LegCheckpoint, settings: &Settings) -> Self {
+        Self {
+            listening_since: saved.listening_since,
+            down_at: saved.down_at,
+            heard_at: saved.heard_at,
+            interval: AdvertInterval::restore(saved.interval).unwrap_or(settings.interval),
+            last: saved.last.map(|last| Heard {
+                from: last.from,
+                priority: last.priority,
+                followed: last.followed,
+                since: last.since,
+            }),
+            preempt_delay: saved
+                .preempt_delay
+                .map(|(since, undelayed)| PreemptDelay { since, undelayed }),
+            // The packet socket has closed, and what it had recorded is lost: it watches anew.
             watched_at: None,
         }
     }

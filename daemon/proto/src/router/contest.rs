@@ -8,6 +8,7 @@ use core::net::IpAddr;
 use core::time::Duration;
 
 use super::{Settings, down_interval, skew};
+use crate::checkpoint::RivalCheckpoint;
 use crate::reasons::Cause;
 use crate::time::Instant;
 use crate::types::{AdvertInterval, Family};
@@ -75,6 +76,39 @@ impl Contest {
         for rival in self.rivals.iter_mut().flatten() {
             rival.gone_at = rival.gone_at.max(now + rival.wait);
         }
+    }
+
+    /// The other masters and the time of the last report, for a later process.
+    pub(super) fn save(&self) -> (Vec<RivalCheckpoint>, Option<Instant>) {
+        let rivals = self.rivals.iter().flatten().map(|rival| RivalCheckpoint {
+            from: rival.from,
+            priority: rival.priority,
+            is_one_of_several: rival.is_one_of_several,
+            interval: rival.interval.centiseconds(),
+            wait: u64::try_from(rival.wait.as_nanos()).unwrap_or(u64::MAX),
+            gone_at: rival.gone_at,
+        });
+        (rivals.collect(), self.reported_at)
+    }
+
+    /// Continues with what [`save`](Self::save) returned.
+    pub(super) fn restore(rivals: &[RivalCheckpoint], reported_at: Option<Instant>) -> Self {
+        let mut contest = Self {
+            rivals: [None; 2],
+            reported_at,
+        };
+        for rival in rivals {
+            contest.rivals[Family::of(rival.from) as usize] =
+                AdvertInterval::restore(rival.interval).map(|interval| Rival {
+                    from: rival.from,
+                    priority: rival.priority,
+                    is_one_of_several: rival.is_one_of_several,
+                    interval,
+                    wait: Duration::from_nanos(rival.wait),
+                    gone_at: rival.gone_at,
+                });
+        }
+        contest
     }
 
     /// Whether another master is present.

@@ -33,6 +33,16 @@ impl HoldDown {
         }
     }
 
+    /// Time of the last take-over, and time at which take-overs are not limited any more.
+    pub(super) const fn save(&self) -> (Instant, Instant) {
+        (self.last_at, self.full_at)
+    }
+
+    /// Continues with what [`save`](Self::save) returned.
+    pub(super) const fn restore((last_at, full_at): (Instant, Instant)) -> Self {
+        Self { last_at, full_at }
+    }
+
     /// Records a take-over.
     pub(super) fn record(&mut self, now: Instant, settings: &Settings) {
         self.last_at = now;

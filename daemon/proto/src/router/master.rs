@@ -5,6 +5,7 @@ use core::time::Duration;
 
 use super::contest::Contest;
 use super::{Reaction, Send, Settings, down_interval, next_due};
+use crate::checkpoint::MasterCheckpoint;
 use crate::events::Due;
 use crate::params::Announcements;
 use crate::reasons::Cause;
@@ -82,6 +83,47 @@ impl Master {
         master
     }
 
+    /// The timers, for a later process. `None` during a disconnection, which only this process knows.
+    pub(super) fn save(&self) -> Option<MasterCheckpoint> {
+        let (rivals, contest_reported_at) = self.contest.save();
+        (!self.is_away).then_some(MasterCheckpoint {
+            since: self.since,
+            has_displaced: self.has_displaced,
+            advert_at: self.advert_at,
+            sent_at: self.sent_at,
+            told: self.told.centiseconds(),
+            arrived_at: self.arrived_at,
+            announce_at: self.announce_at,
+            correct_at: self.correct_at,
+            replied_at: self.replied_at,
+            announced_at: self.announced_at,
+            losing: self.losing,
+            rivals,
+            contest_reported_at,
+        })
+    }
+
+    /// Continues with what [`save`](Self::save) returned. A shorter interval of `settings` takes effect at
+    /// once, as after a reload.
+    pub(super) fn restore(now: Instant, saved: &MasterCheckpoint, settings: &Settings) -> Self {
+        Self {
+            since: saved.since,
+            has_displaced: saved.has_displaced,
+            advert_at: saved.advert_at.min(now + settings.interval.duration()),
+            sent_at: saved.sent_at,
+            is_away: false,
+            missed: false,
+            told: AdvertInterval::restore(saved.told).unwrap_or(settings.interval),
+            arrived_at: saved.arrived_at,
+            announce_at: saved.announce_at,
+            correct_at: saved.correct_at,
+            replied_at: saved.replied_at,
+            announced_at: saved.announced_at,
+            losing: saved.losing,
+            contest: Contest::restore(&saved.rivals, saved.contest_reported_at),
+        }
+    }
+
     /// Time of the next tick, and the event that is due then.
     pub(super) fn deadline(&self) -> (Instant, Due) {
         let advert = (self.advert_at, Due::Advertisement);
@@ -147,6 +189,11 @@ impl Master {
             announce: true,
             ..Reaction::default()
         }
+    }
+
+    /// Time of the next advertisement.
+    pub(super) const fn advert_at(&self) -> Instant {
+        self.advert_at
     }
 
     /// Time of the last advertisement and the interval in it.

@@ -113,6 +113,17 @@ impl host::Kernel for Kernel {
         }
     }
 
+    fn limit_lifetimes(&mut self, additions: &[Change], seconds: Option<u32>) -> io::Result<()> {
+        for addition in additions {
+            let held = (addition.interface(), addition.address());
+            match seconds {
+                Some(_) => drop(self.limited.insert(held)),
+                None => drop(self.limited.remove(&held)),
+            }
+        }
+        Ok(())
+    }
+
     fn promote_secondaries(
         &mut self,
         interface: InterfaceIndex,

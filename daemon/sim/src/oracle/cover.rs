@@ -190,8 +190,9 @@ impl Oracle {
             Fed::Listening => coverage.fault("NoSocket"),
             Fed::Rejected => coverage.fault("Rejected"),
             Fed::Unsent { .. } => coverage.fault("Unsent"),
-            // Counted as actions of the scenario.
-            Fed::Command(_) | Fed::EndCommand(_) | Fed::Announce(_) | Fed::WallClock(_) => {}
+            // Commands are counted as actions of the scenario.
+            Fed::Command(_) | Fed::EndCommand(_) | Fed::Announce(_) => {}
+            Fed::WallClock(_) | Fed::Restart => {}
             Fed::Overrun => self
                 .routers
                 .values()

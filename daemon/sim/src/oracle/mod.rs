@@ -207,6 +207,11 @@ impl Oracle {
         (showed + at.since(read_at)).saturating_sub(read_at.since(at))
     }
 
+    /// Goes on after a restart of the daemon, which reports the claims of the last minute again.
+    pub(crate) fn go_on(&mut self) {
+        self.claims_told.clear();
+    }
+
     /// Resets the oracle when the daemon ends.
     pub(crate) fn forget(&mut self) {
         *self = Self::default();
@@ -322,7 +327,9 @@ impl Oracle {
             Fed::Command(command) => self.watch_command(now, command, record)?,
             Fed::EndCommand(key) => self.watch_end_of_command(now, key, record)?,
             Fed::Announce(router) => self.watch_ordered_announcement(router.as_deref(), record)?,
-            Fed::Overrun | Fed::Stop | Fed::Rejected => self.follow(now, record, awake)?,
+            Fed::Overrun | Fed::Restart | Fed::Stop | Fed::Rejected => {
+                self.follow(now, record, awake)?
+            }
         }
         self.watch_clocks(record)?;
         self.watch_contests(now, record)?;
@@ -1199,6 +1206,8 @@ impl Oracle {
         let configured = self.config.routers.get(name);
         let is_true = match &transition.cause {
             Cause::Started => matches!(record.fed, Fed::Configure(_)),
+            // A router that continues makes no transition.
+            Cause::Continued { .. } => false,
             Cause::Owner => router.config.priority == 255,
             Cause::Overslept { lasted } => match router.phase {
                 Phase::Master { sent_at, told, .. } => {

@@ -53,6 +53,9 @@ const LONGEST_DAD: u32 = 2_000_000;
 /// within a minute, which differs only in the duration.
 const USUAL_LOOKUP: u32 = 300_000;
 
+/// Number of turns of a host among which its daemon is restarted after one.
+const TURNS_PER_RESTART: u32 = 32;
+
 /// Pause before the notifier of a suspended or frozen daemon is checked again.
 const HELD_UP: Duration = Duration::from_millis(100);
 
@@ -193,6 +196,8 @@ struct World<'a> {
     is_looked_after: bool,
     end: Instant,
     rng: Pcg64Mcg,
+    /// Draws the restarts of the daemons, which change nothing else in a scenario.
+    restarts: Pcg64Mcg,
     coverage: Coverage,
     trace: Option<Vec<String>>,
 }
@@ -251,6 +256,7 @@ impl<'a> World<'a> {
                 + 2 * last
                 + catching_up,
             rng: Pcg64Mcg::seed_from_u64(scenario.seed),
+            restarts: Pcg64Mcg::seed_from_u64(!scenario.seed),
             coverage: Coverage::default(),
             trace: with_trace.then(Vec::new),
         };
@@ -627,6 +633,7 @@ impl<'a> World<'a> {
             self.disturb();
             return self.check_cleaned(id);
         }
+        self.restart(id)?;
         self.check_kernel(id)?;
         self.check_sockets(id)?;
         self.check_serving(id)?;
@@ -638,6 +645,23 @@ impl<'a> World<'a> {
             let lateness = self.chance(0, USUAL_LATENESS);
             self.turn_at(id, deadline.max(self.now) + lateness);
         }
+        Ok(())
+    }
+
+    /// Restarts the daemon of a host now and then, after which the world goes on as without.
+    fn restart(&mut self, id: Station) -> Result<(), Violation> {
+        let index = usize::from(id);
+        if self.restarts.random_range(0..TURNS_PER_RESTART) > 0 || !self.hosts[index].may_restart()
+        {
+            return Ok(());
+        }
+        self.note(|| format!("host {id} restarts its daemon"));
+        self.coverage.fault("Restart");
+        let records = self.hosts[index].restart(self.now)?;
+        if let Some(notifier) = &mut self.notifiers[index] {
+            notifier.restart(self.now, &records)?;
+        }
+        self.witnesses[index].go_on();
         Ok(())
     }
 

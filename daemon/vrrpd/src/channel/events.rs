@@ -13,7 +13,7 @@ use vrrp_proto::{Cause, Priority, Report, State, Transition};
 /// Message from the node.
 #[derive(Clone, Debug)]
 pub(crate) enum NodeEvent {
-    /// A router changed its state.
+    /// A router changed its state, or continues in one: then it leaves the state init.
     Transition(Transition),
     /// The effective priority of a router changed.
     Priority {
@@ -31,6 +31,8 @@ pub(crate) enum NodeEvent {
         /// Effective priority of the router.
         priority: Priority,
     },
+    /// The node has ended and left its state to the next process. No router has stopped.
+    Left,
     /// A configuration is in force. Everything that resulted from it was sent before.
     Configured,
 }
@@ -66,7 +68,9 @@ impl EventSender {
                 self.handing_over.insert(Arc::clone(router), None);
             }
             Report::HandedOver { router, .. } => self.end_hand_over(router),
-            Report::Transition(transition) => self.tell_transition(transition),
+            Report::Transition(transition) | Report::Continued(transition) => {
+                self.tell_transition(transition);
+            }
             Report::Priority { router, to, .. } => self.send(NodeEvent::Priority {
                 router: Arc::clone(router),
                 priority: *to,

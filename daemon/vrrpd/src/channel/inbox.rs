@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use vrrp_commands::Request;
 use vrrp_linux::poller::Waker;
 use vrrp_proto::State;
+use vrrp_proto::checkpoint::{Checkpoint, Notified};
 use vrrp_proto::operator::StandingCommand;
 use vrrp_proto::params::{NodeParams, Verdict};
 use vrrp_proto::snapshot::Snapshot;
@@ -49,6 +50,10 @@ pub(crate) enum Message {
     Operate(Operation),
     /// Request for a snapshot.
     Snapshot(oneshot::Sender<Snapshot>),
+    /// Request for the learned state.
+    Checkpoint(oneshot::Sender<Checkpoint>),
+    /// Leave everything to the next process, which has to know what was notified, and end.
+    Leave(Notified),
     /// Hand over mastership and stop.
     Stop,
 }

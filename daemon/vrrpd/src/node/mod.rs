@@ -24,6 +24,7 @@ use vrrp_linux::poller::{Events, Poller};
 use vrrp_linux::socket::ReceiveBatch;
 use vrrp_node::mirror::Event;
 use vrrp_node::node::{Node as Turns, SECOND_LOOK};
+use vrrp_proto::checkpoint::{Checkpoint, Notified};
 use vrrp_proto::operator::StandingCommand;
 use vrrp_proto::params::NodeParams;
 use vrrp_proto::snapshot::Snapshot;
@@ -34,6 +35,7 @@ use self::machine::Machine;
 use self::watchdog::Watchdog;
 use crate::channel::{EventSender, Message, Messages, NodeEvent};
 use crate::log_writer::Log;
+use crate::state_files::{StateFiles, Unwritten};
 
 /// Tokens of the poller that [`sockets`] does not use.
 const TIMER: u64 = 1 << 32;
@@ -68,6 +70,9 @@ pub(crate) struct Node {
     taken_at: Instant,
     /// Configurations that this turn has taken in.
     configured: u32,
+    /// What was notified, once the node was asked to leave its state to the next process, and the time to
+    /// leave: after an advertisement.
+    leaving: Option<(Notified, Instant)>,
     /// Watchdog of the unit, if it has one.
     watchdog: Option<Watchdog>,
     /// Buffers that are kept from turn to turn.
@@ -76,7 +81,8 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    /// A node that runs `params` under the standing `commands` of the operator, receives `messages` and
+    /// A node that runs `params` under the standing `commands` of the operator, continues with what the former
+    /// process has `left`, receives `messages` and
     /// sends `events`.
     ///
     /// # Errors
@@ -84,6 +90,7 @@ impl Node {
     pub(crate) fn new(
         params: NodeParams,
         commands: Vec<StandingCommand>,
+        left: Option<Checkpoint>,
         messages: Messages,
         events: EventSender,
         log: Log,
@@ -111,6 +118,7 @@ impl Node {
             monitor,
             taken_at: clock::now(),
             configured: 0,
+            leaving: None,
             watchdog,
             events: Vec::new(),
             batch: ReceiveBatch::default(),
@@ -119,15 +127,20 @@ impl Node {
         for command in commands {
             node.hand(now, Input::Command(command));
         }
-        node.turns.start(now, wall, params, &mut node.machine)?;
+        let Self { turns, machine, .. } = &mut node;
+        match left {
+            Some(left) => turns.resume(now, wall, params, left, machine)?,
+            None => turns.start(now, wall, params, machine)?,
+        }
         Ok(node)
     }
 
-    /// Runs turns until the node was asked to stop and has handed over its addresses.
+    /// Runs turns until the node was asked to stop and has handed over its addresses, or has left its state to the
+    /// next process in `files`.
     ///
     /// # Errors
     /// If a wait fails, which is not expected.
-    pub(crate) fn run(&mut self) -> io::Result<()> {
+    pub(crate) fn run(&mut self, files: &StateFiles) -> io::Result<()> {
         let mut events = Events::new();
         while !self.turns.has_ended() {
             self.timer.arm(self.wakeup())?;
@@ -158,10 +171,54 @@ impl Node {
             for _ in 0..std::mem::take(&mut self.configured) {
                 self.machine.events.send(NodeEvent::Configured);
             }
+            if self.has_to_leave() && self.leave(files) {
+                return Ok(());
+            }
+        }
+        let checkpoint = self.turns.engine().checkpoint(clock::now());
+        if let Err(error) = files.write_numbers(checkpoint) {
+            self.complain(Level::WARN, error.to_string());
         }
         // Failures are logged; `vrrpd cleanup` tries again.
         let _ = self.turns.retire_drop_filter(&mut self.machine);
         Ok(())
+    }
+
+    /// Whether the time to leave has come, and the turn for it has been carried out.
+    fn has_to_leave(&self) -> bool {
+        let is_due = |(_, at): &(Notified, Instant)| *at <= self.taken_at;
+        self.leaving.as_ref().is_some_and(is_due)
+    }
+
+    /// Leaves the state of the node to the next process, or stops the routers if that fails. Returns whether it
+    /// has left.
+    fn leave(&mut self, files: &StateFiles) -> bool {
+        let Some((notified, _)) = self.leaving.take() else {
+            return false;
+        };
+        match self.hand_over(files, notified) {
+            Ok(()) => {
+                self.machine.events.send(NodeEvent::Left);
+                true
+            }
+            Err(error) => {
+                let text = format!("{error}: handing over mastership to another host");
+                self.complain(Level::WARN, text);
+                let now = clock::now();
+                self.turns.stop(now, &mut self.machine);
+                self.turns.turn(now, &mut self.machine);
+                false
+            }
+        }
+    }
+
+    /// Hands the state of the node to the next process.
+    fn hand_over(&mut self, files: &StateFiles, notified: Notified) -> Result<(), Unwritten> {
+        let (checkpoint, lifetime) = self
+            .turns
+            .hand_over(clock::now(), &mut self.machine)
+            .map_err(Unwritten::Lifetimes)?;
+        files.leave(checkpoint, lifetime, notified)
     }
 
     /// Time of the next wake-up, early for a take-over: see [`AWAKE`].
@@ -337,6 +394,13 @@ impl Node {
                         keeper.complete(&mut snapshot);
                     }
                     drop(reply.send(Snapshot { lost, ..snapshot }));
+                }
+                // The services may have ended.
+                Message::Checkpoint(reply) => {
+                    drop(reply.send(self.turns.engine().checkpoint(now)));
+                }
+                Message::Leave(notified) => {
+                    self.leaving = Some((notified, self.turns.engine().quiet_at(now)));
                 }
                 Message::Stop => self.turns.stop(now, &mut self.machine),
             }

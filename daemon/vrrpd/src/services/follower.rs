@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tracing::Level;
 use vrrp_commands::Answer;
 use vrrp_config::{LoadError, Loaded, Problem, Secrets, load};
+use vrrp_proto::checkpoint::Notified;
 use vrrp_proto::params::{NodeParams, changes};
 use vrrp_proto::snapshot::Snapshot;
 
@@ -61,6 +62,8 @@ pub(super) struct Follower {
     is_node_told: bool,
     /// Longest time that the node then takes.
     longest_hand_over: Duration,
+    /// Whether the node has left its state to the next process.
+    has_left: bool,
     inbox: Inbox,
     state_counts: StateCounts,
     /// Counts that systemd has.
@@ -137,6 +140,7 @@ impl Follower {
             times_told_to_stop: 0,
             is_node_told: false,
             longest_hand_over: params.longest_hand_over,
+            has_left: false,
             inbox,
             state_counts: StateCounts::default(),
             told: StateCounts::default(),
@@ -146,6 +150,11 @@ impl Follower {
         follower.trackers.set(params.probes);
         follower.names.set(params.names);
         follower
+    }
+
+    /// Omits the first notifications that the former process has carried out.
+    pub(super) fn omit(&self, notified: Notified) {
+        self.notifier.omit(notified);
     }
 
     /// Handles of the status. `unread_commands` is the reason why standing commands of a former run are
@@ -181,6 +190,7 @@ impl Follower {
                 self.state_counts.take(transition);
                 self.resources.moved(transition);
             }
+            NodeEvent::Left => self.has_left = true,
             NodeEvent::Priority { .. } | NodeEvent::Contested { .. } | NodeEvent::Configured => {}
         }
     }
@@ -234,6 +244,23 @@ impl Follower {
         if !longest.is_zero() {
             systemd::extend(longest + GRACE, &self.log);
         }
+    }
+
+    /// Begins to leave everything to the next process: no resource is stopped, and nothing is notified. If
+    /// the node cannot, it stops. Without effect after a request to stop.
+    pub(super) fn leave(&mut self) {
+        if self.times_told_to_stop > 0 {
+            return;
+        }
+        self.times_told_to_stop += 1;
+        self.is_node_told = true;
+        systemd::stopping(&self.log);
+        self.reading = None;
+        self.next = None;
+        self.waits_for.clear();
+        let text = "restarting: leaving mastership, addresses and resources to the next process";
+        self.log.note(Level::INFO, text);
+        let _ = self.inbox.send(Message::Leave(self.notifier.notified()));
     }
 
     /// Begins to reload the configuration. If it contains a mistake, the configuration in force stays
@@ -390,6 +417,9 @@ impl Follower {
     /// remaining units, both at the same time. Waits as long as that may take, or until
     /// `told_again`, a further stop signal.
     pub(super) async fn finish(mut self, told_again: impl Future<Output = ()>) {
+        if self.has_left {
+            return;
+        }
         self.resources.retire(|_| true);
         self.carry_out();
         let all = self.resources.names();

@@ -25,17 +25,24 @@ use std::time::Duration;
 use nix::sys::signal::{SigSet, Signal as Number};
 use nix::unistd::Pid;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::spawn_blocking;
+use tokio::time::sleep;
 use tracing::Level;
 use vrrp_linux::signal::keep_exit_statuses;
+use vrrp_proto::checkpoint::Notified;
 
 use self::children::{Ends, reap_orphans, settle};
 use self::commands::{Executor, ReloadRequest, Store};
 use self::follower::Follower;
 pub(crate) use self::params::ServiceParams;
-use crate::channel::{Inbox, NodeEvents};
+use crate::channel::{Inbox, Message, NodeEvents};
 use crate::log_writer::Log;
-use crate::units::{Units, system_address};
+use crate::state_files::StateFiles;
+use crate::units::{Units, is_restart, system_address};
+
+/// Time between two writes of the sequence numbers.
+const NUMBERS: Duration = Duration::from_secs(10);
 
 /// Time limit for programs that are being started when the daemon ends.
 const SETTLING: Duration = Duration::from_millis(100);
@@ -60,6 +67,10 @@ pub(crate) struct Services {
     pub(crate) inbox: Inbox,
     /// Events of the node.
     pub(crate) node_events: NodeEvents,
+    /// States that the former process has notified.
+    pub(crate) notified: Notified,
+    /// Files for the next process.
+    pub(crate) state: StateFiles,
     /// Log.
     pub(crate) log: Log,
 }
@@ -109,6 +120,7 @@ fn handled() -> SigSet {
         Number::SIGTERM,
         Number::SIGINT,
         Number::SIGHUP,
+        Number::SIGUSR2,
         Number::SIGCHLD,
     ]
     .into_iter()
@@ -119,6 +131,8 @@ fn handled() -> SigSet {
 struct Signals {
     stop: StopSignals,
     hangup: Signal,
+    /// Request to leave everything to the next process.
+    leave: Signal,
     /// End of children that the daemon did not start, if there may be some.
     ends: Option<Ends>,
 }
@@ -138,6 +152,7 @@ impl Signals {
                 interrupt: signal(SignalKind::interrupt())?,
             },
             hangup: signal(SignalKind::hangup())?,
+            leave: signal(SignalKind::user_defined2())?,
             ends: Ends::of_orphans()?,
         })
     }
@@ -150,6 +165,31 @@ impl StopSignals {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
         }
+    }
+}
+
+/// Writes the sequence numbers of signed advertisements from time to time, so that a process that is killed
+/// leaves them to the next one. Ends with the node.
+async fn keep_numbers(inbox: Inbox, state: StateFiles, log: Log) {
+    let mut is_failing = false;
+    loop {
+        sleep(NUMBERS).await;
+        let (reply, checkpoint) = oneshot::channel();
+        if inbox.send(Message::Checkpoint(reply)).is_err() {
+            return;
+        }
+        let Ok(checkpoint) = checkpoint.await else {
+            return;
+        };
+        let files = state.clone();
+        let written = spawn_blocking(move || files.write_numbers(checkpoint)).await;
+        let failed = matches!(written, Ok(Err(_)));
+        if let Ok(Err(error)) = written
+            && !is_failing
+        {
+            log.note(Level::WARN, error.to_string());
+        }
+        is_failing = failed;
     }
 }
 
@@ -167,6 +207,7 @@ impl Services {
             self.inbox.clone(),
             self.log.clone(),
         );
+        follower.omit(self.notified);
         // The routers have started: their states are counted before systemd is notified of them.
         while let Some(event) = self.node_events.next_sent() {
             follower.take(&event);
@@ -189,6 +230,11 @@ impl Services {
             let executor = Executor::new(inbox, reloads, self.store, log);
             tokio::spawn(commands::serve(listener, executor));
         }
+        tokio::spawn(keep_numbers(
+            self.inbox.clone(),
+            self.state,
+            self.log.clone(),
+        ));
         if let Some(ends) = signals.ends.take() {
             tokio::spawn(reap_orphans(ends));
         }
@@ -210,7 +256,11 @@ impl Services {
                     true => follower.foresee(reply),
                     false => follower.reload(Some(reply)),
                 },
-                () = signals.stop.recv() => follower.stop(),
+                _ = signals.leave.recv() => follower.leave(),
+                () = signals.stop.recv() => match is_restart(system_address()).await {
+                    true => follower.leave(),
+                    false => follower.stop(),
+                },
             }
             follower.go_on();
         }

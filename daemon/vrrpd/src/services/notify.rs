@@ -14,6 +14,7 @@ use tokio::time::sleep;
 use vrrp_config::{Command, Style};
 use vrrp_linux::clock;
 use vrrp_proto::State;
+use vrrp_proto::checkpoint::Notified;
 use vrrp_proto::notify::{Event, Notification, Notify, Run, Scheduler, Subject};
 use vrrp_proto::snapshot::Snapshot;
 
@@ -81,6 +82,7 @@ impl Notifier {
                 priority,
             } => scheduler.contested(router, cause, *priority),
             NodeEvent::Configured => scheduler.configured(),
+            NodeEvent::Left => {}
         }
     }
 
@@ -126,6 +128,16 @@ impl Notifier {
             detail,
             then,
         });
+    }
+
+    /// States that were notified completely, for the next process.
+    pub(super) fn notified(&self) -> Notified {
+        self.status_handle.scheduler().notified()
+    }
+
+    /// Omits the first notifications that the former process has carried out.
+    pub(super) fn omit(&self, notified: Notified) {
+        self.status_handle.scheduler().omit(notified);
     }
 
     /// Prepares the end of the daemon, after the last transition. Returns the longest time that the

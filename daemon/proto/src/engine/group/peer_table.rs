@@ -7,8 +7,10 @@
 use core::cmp::Ordering;
 use core::net::IpAddr;
 
+use crate::checkpoint::{PeersCheckpoint, SightingCheckpoint};
 use crate::router::{Router, Sighting};
 use crate::time::Instant;
+use crate::types::{AdvertInterval, Family};
 
 /// Maximum number of sightings in a table.
 const MOST: usize = 8;
@@ -56,6 +58,39 @@ pub(super) enum Rank {
 }
 
 impl PeerTable {
+    /// The masters, for a later process.
+    pub(in crate::engine) fn save(&self, family: Family) -> PeersCheckpoint {
+        let sightings = self.sightings.iter().map(|sighting| SightingCheckpoint {
+            from: sighting.from,
+            priority: sighting.priority,
+            interval: sighting.interval.centiseconds(),
+            at: sighting.at,
+        });
+        PeersCheckpoint {
+            family,
+            sightings: sightings.collect(),
+            accepted_tie: self.accepted_tie,
+            stands: self.stands,
+        }
+    }
+
+    /// Continues with what [`save`](Self::save) returned.
+    pub(in crate::engine) fn restore(saved: &PeersCheckpoint) -> Self {
+        let sightings = saved.sightings.iter().take(MOST).filter_map(|sighting| {
+            Some(Sighting {
+                from: sighting.from,
+                priority: sighting.priority,
+                interval: AdvertInterval::restore(sighting.interval)?,
+                at: sighting.at,
+            })
+        });
+        Self {
+            sightings: sightings.collect(),
+            accepted_tie: saved.accepted_tie,
+            stands: saved.stands,
+        }
+    }
+
     /// Records an advertisement. One of priority 0 deletes the sighting of its sender.
     pub(in crate::engine) fn record(&mut self, now: Instant, sighting: Sighting, router: &Router) {
         let before = self.heard(now, router).find(|v| v.from == sighting.from);

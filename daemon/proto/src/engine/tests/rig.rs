@@ -559,6 +559,7 @@ pub(super) fn line(output: &Output) -> String {
 fn report_line(report: &Report) -> String {
     match report {
         Report::Transition(t) => format!("{}: {} -> {} ({})", t.router, t.from, t.to, t.cause),
+        Report::Continued(t) => format!("{}: {} ({})", t.router, t.to, t.cause),
         Report::Dropped {
             router,
             source,
