@@ -25,6 +25,7 @@ mod packets;
 mod probes;
 mod process;
 mod reload;
+mod restart;
 mod routing;
 mod silence;
 mod takeover;
@@ -68,6 +69,17 @@ fn main() -> ExitCode {
                 cleanup_does_not_wait_for_its_configuration,
                 cleanup_works_without_valid_configuration,
                 restart_deletes_strays_before_first_wait;
+            restart:
+                restart_of_the_master_is_no_event,
+                restart_at_one_second_is_no_event,
+                restart_of_a_backup_is_no_event,
+                restart_touches_no_interface_route_or_rule,
+                changed_priority_applies_after_the_restart,
+                added_and_removed_addresses_apply_after_the_restart,
+                address_leaves_without_a_next_process,
+                cleanup_waits_for_the_next_process_unless_it_failed,
+                invalid_configuration_leaves_nothing_behind,
+                recording_is_rejected_after_any_restart;
             frozen:
                 resumed_master_releases_addresses_and_listens_first,
                 resumed_master_without_peer_listens_first,
