@@ -115,8 +115,8 @@ in
         User = "vrrp";
         Group = "vrrp";
         RuntimeDirectory = "vrrpd";
-        # The event log outlives the daemon.
-        RuntimeDirectoryPreserve = true;
+        # The event log and the state for the next process outlive the daemon.
+        RuntimeDirectoryPreserve = "yes";
         # Every user may query the status.
         RuntimeDirectoryMode = "0755";
         # The standing commands of the operator.

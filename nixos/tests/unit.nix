@@ -148,6 +148,11 @@ in
     };
   };
 
+  testStateForTheNextProcessSurvivesAStop = {
+    expr = (service least).RuntimeDirectoryPreserve;
+    expected = "yes";
+  };
+
   testNotificationsAtTheStopAreNotKilled = {
     expr = (service least).KillMode;
     expected = "mixed";
