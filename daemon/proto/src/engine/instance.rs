@@ -31,7 +31,7 @@ use crate::snapshot::{
 use crate::time::{Human, Instant};
 use crate::track::{self, Influence, Tracker};
 use crate::types::{
-    AdvertInterval, Family, InterfaceAddress, InterfaceIndex, MacAddress, Priority, Version,
+    AdvertInterval, Family, InterfaceAddress, InterfaceIndex, MacAddress, Priority, State, Version,
     is_link_local,
 };
 use crate::wire::hmac::{self, Key, Sequence, TRAILER_LEN};
