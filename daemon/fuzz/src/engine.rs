@@ -55,9 +55,10 @@ pub fn engine(bytes: &[u8]) {
         }
         node.step(&mut choices);
     }
-    // The engine can stop in any state.
+    // The engine can stop in any state. The second stop ends the hand-overs.
     node.give(Input::Stop);
     node.tick();
+    node.give(Input::Stop);
     assert_eq!(
         node.engine.held().next(),
         None,

@@ -25,7 +25,9 @@ use crate::types::State;
 impl Engine {
     pub(super) fn handle_command(&mut self, now: Instant, command: StandingCommand) {
         if command.until.is_some_and(|at| at <= now) {
-            return;
+            // It still replaces an earlier command of its kind.
+            let StandingCommand { order, by, .. } = command;
+            return self.end_command(now, &order.key(), by);
         }
         let left = command.until.map(|at| at.since(now));
         self.report_command(command.clone(), CommandChange::Begun(left));

@@ -147,7 +147,10 @@ impl Engine {
                 .is_some_and(|left| left.phase.is_some())
             {
                 let influence = instance.influence(&self.trackers);
-                let _ = self.instances[id].set_priority(now, influence.priority);
+                let instance = &mut self.instances[id];
+                let _ = instance.set_priority(now, influence.priority);
+                let barred = instance.conditions.is_barred();
+                instance.router.set_barred(now, barred);
             }
         }
     }

@@ -6,7 +6,7 @@ use vrrp_node::node::Node;
 use vrrp_proto::checkpoint::Checkpoint;
 use vrrp_proto::routing::Routed;
 use vrrp_proto::snapshot::Snapshot;
-use vrrp_proto::{Engine, Instant, Output, Report, State};
+use vrrp_proto::{Engine, Input, Instant, Output, Report, State};
 
 use super::{Host, Process, Record};
 use crate::invariants::{Invariant, Violation};
@@ -23,6 +23,7 @@ impl Host {
         let serves = |state| matches!(state, State::Backup | State::Master);
         engine.states().all(|(_, state)| serves(state))
             && engine.interrupted().next().is_none()
+            && !engine.is_handing_over()
             && process.inbox.is_empty()
             // Nothing is to be announced, reported or tried again, and no silence is being observed.
             && process.node.due().is_none()
@@ -72,6 +73,9 @@ impl Host {
             kernel: &mut self.kernel,
             own: &mut own,
         };
+        for command in self.commands.values() {
+            node.handle(now, Input::Command(command.clone()), &mut machine);
+        }
         // Never fails: the model of the kernel always returns a dump.
         let _ = node.resume(now, wall, params, left, &mut machine);
         let (more, further) = machine.end_turn();
@@ -110,7 +114,7 @@ fn broken(how: String) -> Violation {
 const fn is_event(output: &Output) -> bool {
     match output {
         Output::Kernel(_) | Output::Routing(_) | Output::Device(_) | Output::Lvs(_) => false,
-        Output::Report(report) => !matches!(report, Report::Continued(_)),
+        Output::Report(report) => !matches!(report, Report::Continued(_) | Report::Command { .. }),
         Output::Advertise(_) | Output::Announce(_) | Output::Solicit(_) => true,
     }
 }

@@ -126,7 +126,7 @@ impl Oracle {
         record: &Record,
     ) -> Result<(), Violation> {
         if command.until.is_some_and(|at| at <= now) {
-            return self.watch_moves(&Moves::new(), record);
+            return self.watch_end_of_command(now, &command.order.key(), record);
         }
         let order = &command.order;
         self.commands.insert(order.key(), command.clone());

@@ -271,6 +271,8 @@ impl Rig {
             | Message::Inhibited { .. }
             | Message::Operate(_)
             | Message::Snapshot(_)
+            | Message::Checkpoint(_)
+            | Message::Leave(_)
             | Message::Stop => None,
         })
     }
