@@ -83,6 +83,8 @@ pub(crate) fn drain_without_peer_leaves_the_last_resort() -> Outcome {
     daemon.operate(&["drain", "--no-last-resort"])?;
     lan.advert(resigned, |advert| advert.priority == 0)?;
     assert_eq!(daemon.instance("VI_1")?.state, Backup);
+    // There is no successor.
+    a.address_event(VIP, false, resigned)?;
     // Three intervals and the skew time would be enough.
     std::thread::sleep(INTERVAL * 8);
     assert_eq!(daemon.instance("VI_1")?.state, Backup);
@@ -111,7 +113,9 @@ pub(crate) fn step_down_without_last_resort_lasts_until_ended() -> Outcome {
     let a = lan.station("a", 11)?;
     let daemon = Vrrpd::start(&a.host, &only(instance(HIGH)))?;
     daemon.wait_for_state("VI_1", Master, SOON)?;
+    let ordered = Moment::now();
     daemon.operate(&["step-down", "--all", "--for", "forever", "--no-last-resort"])?;
+    a.address_event(VIP, false, ordered)?;
     assert_eq!(
         &*daemon.instance("VI_1")?.cause,
         "step-down without last resort: no take-over"

@@ -1,6 +1,7 @@
 //! Restart of a host's daemon: the state passes from one process to the next in its real format.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use vrrp_node::node::Node;
 use vrrp_proto::checkpoint::Checkpoint;
@@ -48,7 +49,11 @@ impl Host {
             return Ok(Vec::new());
         };
         process.own.device_reaper.finish(&mut self.kernel);
-        let before = (shown(&process.node, now), self.kernel.configuration());
+        let withheld = withheld(&process.node, now);
+        let before = (
+            shown(&process.node, now, &withheld),
+            self.kernel.configuration(),
+        );
         let engine = process.node.engine();
         let due = engine.poll_timeout();
         process.own.begin_turn(now);
@@ -81,7 +86,7 @@ impl Host {
         let (more, further) = machine.end_turn();
         records.extend(more);
         sent.extend(further);
-        let after = (shown(&node, now), self.kernel.configuration());
+        let after = (shown(&node, now, &withheld), self.kernel.configuration());
         let due_after = node.engine().poll_timeout();
         self.process = Some(Process {
             node,
@@ -119,14 +124,23 @@ const fn is_event(output: &Output) -> bool {
     }
 }
 
-/// Status of a node, without what the next advertisement of each other router brings again.
-fn shown(node: &Node, now: Instant) -> Snapshot {
+/// Names of the routers that withhold a take-over.
+fn withheld(node: &Node, now: Instant) -> BTreeSet<Arc<str>> {
+    let routers = node.snapshot(now).instances.into_iter();
+    let withheld = routers.filter(|router| router.withheld.is_some());
+    withheld.map(|router| router.name).collect()
+}
+
+/// Status of a node, without what the next advertisement of each other router brings again. A take-over that
+/// is `withheld` is the cause of the status, and is noticed again by the next process.
+fn shown(node: &Node, now: Instant, withheld: &BTreeSet<Arc<str>>) -> Snapshot {
     let mut snapshot = node.snapshot(now);
     snapshot.dropped = Default::default();
     for instance in &mut snapshot.instances {
         instance.others.clear();
         instance.address_conflict = None;
-        if instance.withheld.take().is_some() {
+        if withheld.contains(&instance.name) {
+            instance.withheld = None;
             instance.cause = "".into();
         }
     }
