@@ -22,6 +22,7 @@ use vrrp_proto::{
     MacAddress, Output, Password, Priority, Version, Vrid,
 };
 
+pub(crate) use self::restart::carry_over;
 use crate::clock::Clock;
 use crate::kernel::Kernel;
 use crate::machine::{Machine, Own, SOCKET_BUFFER};

@@ -13,7 +13,7 @@ use vrrp_proto::notify::{Event, Notification, Notify, Run, Scheduler, Subject};
 use vrrp_proto::{Cause, Instant, Output, Report, State};
 
 use crate::coverage::Coverage;
-use crate::host::{Fed, Record, Turn};
+use crate::host::{Fed, Record, Turn, carry_over};
 use crate::invariants::{Invariant, Violation};
 use crate::scenario::Config;
 
@@ -116,9 +116,9 @@ impl Notifier {
         if !self.scheduler.is_idle() {
             return Ok(());
         }
-        let text = serde_json::to_string(&self.scheduler.notified()).expect("writes into memory");
+        let notified = carry_over(&self.scheduler.notified())?;
         let mut next = Scheduler::new(self.present.clone());
-        next.omit(serde_json::from_str(&text).expect("was written by the same program"));
+        next.omit(notified);
         for output in records.iter().flat_map(|record| &record.outputs) {
             if let Output::Report(Report::Continued(transition)) = output {
                 next.transition(transition);

@@ -111,8 +111,12 @@ pub(crate) fn run(options: &RunOptions) -> Result<(), Failed> {
         control: listener,
         commands: command_listener,
     };
-    let store = Store::in_directory(&options.state.directory());
-    let outcome = serve(file, loaded, left, files, &claim, listeners, store, &log);
+    let kept = Kept {
+        left,
+        files,
+        commands: Store::in_directory(&options.state.directory()),
+    };
+    let outcome = serve(file, loaded, kept, &claim, listeners, &log);
     for socket in sockets {
         let _ = std::fs::remove_file(socket);
     }
@@ -129,17 +133,30 @@ struct Listeners {
     commands: Option<UnixListener>,
 }
 
+/// State that outlives a process.
+struct Kept {
+    /// State of the former process, if it was restarted.
+    left: Taken,
+    /// Files for the next process.
+    files: StateFiles,
+    /// Standing commands of the operator.
+    commands: Store,
+}
+
 /// Runs the node and the services until the node has stopped.
 fn serve(
     file: PathBuf,
     loaded: Loaded,
-    left: Taken,
-    files: StateFiles,
+    kept: Kept,
     claim: &Claim,
     listeners: Listeners,
-    store: Store,
     log: &Log,
 ) -> Result<(), Failed> {
+    let Kept {
+        left,
+        files,
+        commands: store,
+    } = kept;
     let complain = |what: &str, error: std::io::Error| {
         Failed::General.reasons(format_args!("cannot {what}: {error}"))
     };

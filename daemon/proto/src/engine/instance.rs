@@ -177,10 +177,9 @@ impl Remembered {
     fn new(transition: &Transition) -> Self {
         let of_member =
             |fault_reason: &FaultReason| matches!(fault_reason, FaultReason::Member { .. });
-        let follows_member = match &transition.cause {
-            Cause::Faulted(reason) | Cause::Recovered(reason) => of_member(reason),
-            cause => matches!(cause, Cause::With { .. }),
-        };
+        let cause = &transition.cause;
+        let follows_member = matches!(cause, Cause::With { .. })
+            || matches!(cause, Cause::Faulted(o) | Cause::Recovered(o) if of_member(o));
         Self {
             from: transition.from,
             to: transition.to,

@@ -3,6 +3,8 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use vrrp_node::node::Node;
 use vrrp_proto::checkpoint::Checkpoint;
 use vrrp_proto::routing::Routed;
@@ -62,12 +64,10 @@ impl Host {
             own: &mut process.own,
         };
         let left = process.node.hand_over(now, &mut machine);
-        let (checkpoint, _) = left.expect("the model of the kernel limits every lifetime");
+        let (checkpoint, _) = left.map_err(|error| broken(error.to_string()))?;
         let (mut records, mut sent) = machine.end_turn();
         let Process { may_choose, .. } = process;
-        let text = serde_json::to_string(&checkpoint).expect("writes into memory");
-        let left: Checkpoint =
-            serde_json::from_str(&text).map_err(|error| broken(format!("{error}: {text}")))?;
+        let left: Checkpoint = carry_over(&checkpoint)?;
 
         self.kernel.listen(false);
         self.kernel.listen(true);
@@ -109,6 +109,12 @@ impl Host {
         }
         Ok(records)
     }
+}
+
+/// Writes a value as one process does, and reads it as the next one does.
+pub(crate) fn carry_over<T: Serialize + DeserializeOwned>(value: &T) -> Result<T, Violation> {
+    let text = serde_json::to_string(value).map_err(|error| broken(error.to_string()))?;
+    serde_json::from_str(&text).map_err(|error| broken(format!("{error}: {text}")))
 }
 
 fn broken(how: String) -> Violation {
