@@ -62,7 +62,7 @@ impl Engine {
     }
 
     /// Time at which the process of this node leaves best: after the advertisement that is followed by the
-    /// longest pause, within an interval of the fastest master and within [`PATIENCE`]. `now` if none is due.
+    /// longest pause, within an interval of the fastest master and within 1 s. `now` if none is due.
     pub fn quiet_at(&self, now: Instant) -> Instant {
         let masters = self.instances.iter().filter_map(|instance| {
             let at = instance.router.advert_at()?;
