@@ -362,6 +362,12 @@ fn settled(mut status: Snapshot) -> Snapshot {
     status.daemon = None;
     for instance in &mut status.instances {
         instance.state_age = 0.0;
+        if let Some(next) = &mut instance.next {
+            next.left = 0.0;
+        }
+        if let Some(master) = &mut instance.master {
+            master.heard_for = 0.0;
+        }
         instance.counters.adverts_sent = 0;
         instance.counters.adverts_received = 0;
         instance.counters.checksums_with_pseudo_header = 0;

@@ -195,7 +195,7 @@ impl Sent {
 }
 
 /// Whether a frame is an advertisement of any router.
-fn is_vrrp(frame: &Frame) -> bool {
+pub(super) fn is_vrrp(frame: &Frame) -> bool {
     frame.ip_protocol() == Some(VRRP) || frame.ipv6_payload(VRRP).is_some()
 }
 
