@@ -66,7 +66,7 @@ impl Oracle {
     ) -> Result<(), Violation> {
         let broken = |how: String| Err(Invariant::HandOver.broken(how));
         for transition in transitions(record) {
-            if matches!(transition.to, State::Master | State::Fault)
+            if transition.to == State::Master
                 && let Some(router) = self.routers.get_mut(&*transition.router)
             {
                 router.leaving = None;
@@ -107,6 +107,14 @@ impl Oracle {
                 ));
             }
             coverage.fault(name);
+        }
+        // A fault ends a hand-over with a report, or the transition ends it without one.
+        for transition in transitions(record) {
+            if transition.to == State::Fault
+                && let Some(router) = self.routers.get_mut(&*transition.router)
+            {
+                router.leaving = None;
+            }
         }
         for (name, router) in &self.routers {
             let Some(leaving) = &router.leaving else {
