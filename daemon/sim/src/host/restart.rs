@@ -27,6 +27,8 @@ impl Host {
         engine.states().all(|(_, state)| serves(state))
             && engine.interrupted().next().is_none()
             && !engine.is_handing_over()
+            // An owner may announce an IPv6 address once more (seed 1459), which misleads nobody.
+            && self.config.routers.values().all(|router| router.priority < 255)
             && process.inbox.is_empty()
             // Nothing is to be announced, reported or tried again, and no silence is being observed.
             && process.node.due().is_none()
