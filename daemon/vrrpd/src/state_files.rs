@@ -88,15 +88,12 @@ impl StateFiles {
         notified: Notified,
     ) -> Result<(), Unwritten> {
         let until = checkpoint.taken_at + lifetime;
-        self.write_numbers(checkpoint.clone())?;
         write(&self.handover, &Contents::new(checkpoint, until, notified))
     }
 
     /// Writes the sequence numbers, if there are any.
-    pub(crate) fn write_numbers(&self, checkpoint: Checkpoint) -> Result<(), Unwritten> {
-        let numbers = checkpoint.without_states();
-        let mut routers = numbers.routers.values();
-        if routers.all(|router| router.sent.is_none() && router.heard.is_empty()) {
+    pub(crate) fn write_numbers(&self, numbers: Checkpoint) -> Result<(), Unwritten> {
+        if numbers.routers.is_empty() {
             return Ok(());
         }
         let contents = Contents::new(numbers, Instant::ZERO, Notified::default());

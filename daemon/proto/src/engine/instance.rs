@@ -266,6 +266,11 @@ impl Instance {
         }
     }
 
+    /// Whether it has sent or accepted signed advertisements.
+    pub(super) fn has_numbers(&self) -> bool {
+        self.sent.save().is_some() || !self.heard.senders().is_empty()
+    }
+
     /// Returns the learned state, for a later process.
     pub(super) fn save(&self) -> RouterCheckpoint {
         let [

@@ -50,8 +50,8 @@ pub(crate) enum Message {
     Operate(Operation),
     /// Request for a snapshot.
     Snapshot(oneshot::Sender<Snapshot>),
-    /// Request for the learned state.
-    Checkpoint(oneshot::Sender<Checkpoint>),
+    /// Request for the sequence numbers of signed advertisements.
+    Numbers(oneshot::Sender<Checkpoint>),
     /// Leave everything to the next process, which has to know what was notified, and end.
     Leave(Notified),
     /// Hand over mastership and stop.

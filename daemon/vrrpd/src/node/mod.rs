@@ -82,8 +82,7 @@ pub(crate) struct Node {
 
 impl Node {
     /// A node that runs `params` under the standing `commands` of the operator, continues with what the former
-    /// process has `left`, receives `messages` and
-    /// sends `events`.
+    /// process has `left`, receives `messages` and sends `events`.
     ///
     /// # Errors
     /// If the kernel does not provide the sockets.
@@ -175,8 +174,8 @@ impl Node {
                 return Ok(());
             }
         }
-        let checkpoint = self.turns.engine().checkpoint(clock::now());
-        if let Err(error) = files.write_numbers(checkpoint) {
+        let numbers = self.turns.engine().numbers(clock::now());
+        if let Err(error) = files.write_numbers(numbers) {
             self.complain(Level::WARN, error.to_string());
         }
         // Failures are logged; `vrrpd cleanup` tries again.
@@ -218,6 +217,7 @@ impl Node {
             .turns
             .hand_over(clock::now(), &mut self.machine)
             .map_err(Unwritten::Lifetimes)?;
+        files.write_numbers(self.turns.engine().numbers(clock::now()))?;
         files.leave(checkpoint, lifetime, notified)
     }
 
@@ -396,8 +396,8 @@ impl Node {
                     drop(reply.send(Snapshot { lost, ..snapshot }));
                 }
                 // The services may have ended.
-                Message::Checkpoint(reply) => {
-                    drop(reply.send(self.turns.engine().checkpoint(now)));
+                Message::Numbers(reply) => {
+                    drop(reply.send(self.turns.engine().numbers(now)));
                 }
                 Message::Leave(notified) => {
                     self.leaving = Some((notified, self.turns.engine().quiet_at(now)));

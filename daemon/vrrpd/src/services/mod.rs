@@ -174,15 +174,15 @@ async fn keep_numbers(inbox: Inbox, state: StateFiles, log: Log) {
     let mut is_failing = false;
     loop {
         sleep(NUMBERS).await;
-        let (reply, checkpoint) = oneshot::channel();
-        if inbox.send(Message::Checkpoint(reply)).is_err() {
+        let (reply, numbers) = oneshot::channel();
+        if inbox.send(Message::Numbers(reply)).is_err() {
             return;
         }
-        let Ok(checkpoint) = checkpoint.await else {
+        let Ok(numbers) = numbers.await else {
             return;
         };
         let files = state.clone();
-        let written = spawn_blocking(move || files.write_numbers(checkpoint)).await;
+        let written = spawn_blocking(move || files.write_numbers(numbers)).await;
         let failed = matches!(written, Ok(Err(_)));
         if let Ok(Err(error)) = written
             && !is_failing

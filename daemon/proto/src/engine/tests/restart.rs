@@ -193,11 +193,19 @@ fn accepted_number_is_not_accepted_after_any_restart() {
     node.receive(ETH1, PEER, &recorded);
     assert_eq!(node.status("VI_1").counters.adverts_received, 1);
     let left = leave(&mut node);
-    for left in [left.clone(), left.without_states()] {
+    let numbers = node.engine.numbers(node.now);
+    for left in [left.clone(), left.without_states(), numbers] {
         let (mut next, _) = resumed(&node, left, Duration::ZERO, signing());
         next.receive(ETH1, PEER, &recorded);
         assert_eq!(next.status("VI_1").counters.dropped.HmacReplayed, 1);
     }
+}
+
+#[test]
+fn numbers_are_those_of_signed_advertisements_only() {
+    let mut node = Node::mastering(routers([("VI_1", vi_1())]));
+    node.receive_advert(50);
+    assert_eq!(node.engine.numbers(node.now).routers.len(), 0);
 }
 
 #[test]

@@ -271,7 +271,7 @@ impl Rig {
             | Message::Inhibited { .. }
             | Message::Operate(_)
             | Message::Snapshot(_)
-            | Message::Checkpoint(_)
+            | Message::Numbers(_)
             | Message::Leave(_)
             | Message::Stop => None,
         })
