@@ -24,6 +24,7 @@ mod log_writer;
 mod manual;
 mod node;
 mod operate;
+mod replace;
 mod services;
 mod state_files;
 mod status;

@@ -7,9 +7,8 @@
 //!
 //! Both have the mode 0600 and contain no key. A file of another boot or another format is not used.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, ErrorKind, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -18,6 +17,8 @@ use tracing::Level;
 use vrrp_linux::clock;
 use vrrp_proto::checkpoint::{Checkpoint, FORMAT, Notified};
 use vrrp_proto::{Human, Instant};
+
+use crate::replace::{Outlives, replace};
 
 /// Age beyond which the states of the former process are not used. Each router judges its own state before.
 const FRESH: Duration = Duration::from_secs(30);
@@ -196,25 +197,10 @@ fn boot_id() -> String {
     text.trim().to_owned()
 }
 
-/// Writes a file so that it has either its former contents or the new ones.
 fn write(path: &Path, contents: &Contents) -> Result<(), Unwritten> {
-    let partial = path.with_extension("partial");
-    let attempt = || {
-        let text = serde_json::to_vec(contents)?;
-        match fs::remove_file(&partial) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-            Ok(()) | Err(_) => {}
-        }
-        // A new file, and not one that a link leads to.
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&partial)?;
-        file.write_all(&text)?;
-        fs::rename(&partial, path)
-    };
-    attempt().map_err(|error| Unwritten::File(path.to_owned(), error))
+    let text = serde_json::to_vec(contents).map_err(io::Error::from);
+    text.and_then(|text| replace(path, &text, Outlives::Process))
+        .map_err(|error| Unwritten::File(path.to_owned(), error))
 }
 
 /// Reads a file of this boot; `None` if there is none or it belongs to another boot.

@@ -1,9 +1,9 @@
 //! File of the standing commands, in the state directory: a restart of the daemon and of the host keeps
 //! them.
 
-use std::fs::{self, File};
-use std::io::{self, ErrorKind, Write as _};
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +12,8 @@ use tokio::time::timeout;
 use vrrp_commands::Saved;
 use vrrp_linux::clock;
 use vrrp_proto::operator::StandingCommand;
+
+use crate::replace::{Outlives, replace};
 
 /// Time limit for the file system.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -55,7 +57,7 @@ impl Store {
     pub(super) async fn save(&self, commands: Vec<StandingCommand>) -> Result<(), String> {
         let text = Saved::new(commands, clock::now(), clock::wall()).text();
         let path = Arc::clone(&self.0);
-        let written = spawn_blocking(move || replace(&path, text.as_bytes()));
+        let written = spawn_blocking(move || write(&path, text.as_bytes()));
         let error = match timeout(PATIENCE, written).await {
             Ok(Ok(Ok(()))) => return Ok(()),
             Ok(Ok(Err(error))) => error.to_string(),
@@ -72,16 +74,12 @@ impl Store {
     }
 }
 
-/// Writes a file beside `path`, and renames it once its content is on the disk.
-fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
-    let directory = path.parent().unwrap_or(Path::new("/"));
-    fs::create_dir_all(directory)?;
-    let new: PathBuf = path.with_extension("new");
-    let mut file = File::create(&new)?;
-    file.write_all(content)?;
-    file.sync_all()?;
-    fs::rename(&new, path)?;
-    File::open(directory)?.sync_all()
+/// Writes the file, and its directory if there is none.
+fn write(path: &Path, content: &[u8]) -> io::Result<()> {
+    if let Some(directory) = path.parent() {
+        fs::create_dir_all(directory)?;
+    }
+    replace(path, content, Outlives::Host)
 }
 
 #[cfg(test)]
