@@ -7,6 +7,7 @@
 //! writes the log, so that a full pipe blocks no other thread. Node and services know only the
 //! [`channel`] between them, on which the node never waits.
 
+mod answer;
 mod channel;
 mod check;
 mod cleanup;

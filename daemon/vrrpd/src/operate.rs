@@ -1,12 +1,12 @@
 //! Commands to the running daemon: `vrrpd drain`, `undrain`, `step-down`, `priority`, `announce` and
 //! `reload`.
 
-use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::io::{self, ErrorKind, Write as _};
 use std::net::Shutdown;
 use std::num::NonZeroU32;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use vrrp_commands::{Answer, Lasting, Request, Scope};
 use vrrp_proto::Priority;
@@ -16,7 +16,7 @@ use crate::cli::{
     AnnounceOptions, DrainOptions, OperateOptions, PriorityOptions, ReloadOptions, StandOptions,
     StepDownOptions,
 };
-use crate::{Failed, print};
+use crate::{Failed, answer, print};
 
 /// Time limit for the daemon's answer. A reload may have to wait for resources or a file system.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -142,16 +142,16 @@ fn carry_out(request: &Request, options: &OperateOptions) -> Result<(), Failed> 
 
 /// Sends a line and reads the answer.
 fn ask(socket: &Path, line: &str, patience: Option<Duration>) -> io::Result<Vec<u8>> {
+    let until = patience.map(|patience| Instant::now() + patience);
     let mut stream = UnixStream::connect(socket)?;
-    stream.set_read_timeout(patience)?;
     stream.set_write_timeout(patience)?;
     // A daemon that refuses the connection does not read.
     let sent = stream.write_all(line.as_bytes());
     let _ = stream.shutdown(Shutdown::Write);
     let mut answer = Vec::new();
-    let read = (&stream).take(LARGEST).read_to_end(&mut answer);
+    let read = answer::read(&mut stream, &mut answer, LARGEST, until);
     match answer.is_empty() {
-        true => sent.and(read).map(|_| answer),
+        true => sent.and(read).map(|()| answer),
         false => Ok(answer),
     }
 }

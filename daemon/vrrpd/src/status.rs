@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io::{self, ErrorKind, Read as _};
+use std::io::{self, ErrorKind};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ use vrrp_proto::wire::ChecksumForm;
 
 use crate::cli::StatusOptions;
 use crate::services::control::REFUSAL;
-use crate::{Failed, print, print_while_read};
+use crate::{Failed, answer, print, print_while_read};
 
 /// Time limit for the daemon's answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -100,27 +100,12 @@ fn read(socket: &Path) -> io::Result<String> {
     let until = Instant::now() + PATIENCE;
     let mut stream = UnixStream::connect(socket)?;
     let mut bytes = Vec::new();
-    let mut buffer = vec![0; 1 << 16];
-    loop {
-        let left = until.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(late());
+    answer::read(&mut stream, &mut bytes, LARGEST, Some(until)).map_err(|error| {
+        match error.kind() == ErrorKind::TimedOut {
+            true => late(),
+            false => error,
         }
-        stream.set_read_timeout(Some(left))?;
-        let length = match stream.read(&mut buffer) {
-            Ok(length) => length,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => return Err(late()),
-            Err(error) => return Err(error),
-        };
-        if length == 0 {
-            break;
-        }
-        bytes.extend_from_slice(&buffer[..length]);
-        if bytes.len() as u64 > LARGEST {
-            let text = format!("more than {} MiB", LARGEST >> 20);
-            return Err(io::Error::new(ErrorKind::FileTooLarge, text));
-        }
-    }
+    })?;
     String::from_utf8(bytes).map_err(|error| io::Error::new(ErrorKind::InvalidData, error))
 }
 
