@@ -355,12 +355,15 @@ impl Engine {
 
     /// Returns the status of the whole node. The cost grows with the number of routers.
     pub fn snapshot(&self, now: Instant) -> Snapshot {
+        let take_overs: Vec<Option<Instant>> = (0..self.groups.len())
+            .map(|group| self.over_at(now, group))
+            .collect();
         Snapshot {
             instances: self
                 .instances
                 .iter()
                 .map(|instance| RouterStatus {
-                    next: self.next(now, instance),
+                    next: next(now, instance, &take_overs),
                     without_link: self
                         .without_link(instance)
                         .map(|fault_reason| fault_reason.to_string().into()),
@@ -384,22 +387,6 @@ impl Engine {
             lost: 0,
             daemon: None,
         }
-    }
-
-    /// Returns the next deadline of a router. Backups in a group have one in common.
-    fn next(&self, now: Instant, instance: &Instance) -> Option<NextStatus> {
-        let (at, due) = match instance.group {
-            Some(group) if instance.router.state() == State::Backup => {
-                // `MAX`: the group never takes over.
-                let over_at = self.over_at(now, group);
-                (over_at.filter(|at| *at < Instant::MAX)?, Due::TakeOver)
-            }
-            Some(_) | None => instance.router.deadline()?,
-        };
-        Some(NextStatus {
-            due,
-            left: at.since(now).as_secs_f64(),
-        })
     }
 
     fn handle_tick(&mut self, now: Instant) {
@@ -1075,6 +1062,22 @@ impl Engine {
         }
         has_moved
     }
+}
+
+/// Returns the next deadline of a router. Backups in a group have one in common, that of `take_overs`.
+fn next(now: Instant, instance: &Instance, take_overs: &[Option<Instant>]) -> Option<NextStatus> {
+    let (at, due) = match instance.group {
+        Some(group) if instance.router.state() == State::Backup => {
+            // `MAX`: the group never takes over.
+            let over_at = take_overs[group].filter(|at| *at < Instant::MAX);
+            (over_at?, Due::TakeOver)
+        }
+        Some(_) | None => instance.router.deadline()?,
+    };
+    Some(NextStatus {
+        due,
+        left: at.since(now).as_secs_f64(),
+    })
 }
 
 fn tracker_status(now: Instant, name: &Arc<str>, tracker: &Tracker) -> TrackerStatus {
