@@ -246,10 +246,15 @@ impl Follower {
         }
     }
 
+    /// Whether the daemon was told to stop or to leave.
+    pub(super) const fn is_stopping(&self) -> bool {
+        self.times_told_to_stop > 0
+    }
+
     /// Begins to leave everything to the next process: no resource is stopped, and nothing is notified. If
     /// the node cannot, it stops. Without effect after a request to stop.
     pub(super) fn leave(&mut self) {
-        if self.times_told_to_stop > 0 {
+        if self.is_stopping() {
             return;
         }
         self.times_told_to_stop += 1;
@@ -266,7 +271,7 @@ impl Follower {
     /// Begins to reload the configuration. If it contains a mistake, the configuration in force stays
     /// as a whole. `reply` receives the result.
     pub(super) fn reload(&mut self, reply: Option<oneshot::Sender<Answer>>) {
-        if self.times_told_to_stop > 0 {
+        if self.is_stopping() {
             return;
         }
         self.reloaders.extend(reply);
@@ -337,7 +342,7 @@ impl Follower {
             self.run(*next);
             self.carry_out();
         }
-        if self.times_told_to_stop > 0 && !std::mem::replace(&mut self.is_node_told, true) {
+        if self.is_stopping() && !std::mem::replace(&mut self.is_node_told, true) {
             // A node that has ended has stopped already.
             let _ = self.inbox.send(Message::Stop);
         }

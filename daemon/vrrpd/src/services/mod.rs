@@ -257,9 +257,10 @@ impl Services {
                     false => follower.reload(Some(reply)),
                 },
                 _ = signals.leave.recv() => follower.leave(),
-                () = signals.stop.recv() => match is_restart(system_address()).await {
-                    true => follower.leave(),
-                    false => follower.stop(),
+                // A second signal is to hasten the end.
+                () = signals.stop.recv() => match follower.is_stopping() {
+                    false if is_restart(system_address()).await => follower.leave(),
+                    true | false => follower.stop(),
                 },
             }
             follower.go_on();
