@@ -39,6 +39,16 @@ fn hand_over(pair: &Pair, client: &Station, a: &Vrrpd<'_>, b: &Vrrpd<'_>) -> Res
     echo.stop()
 }
 
+/// Starts a without a backup, stops it, and returns while it hands over, with the time of the stop.
+fn stop_alone(pair: &Pair) -> Result<(Vrrpd<'_>, Moment)> {
+    let a = pair.start_a()?;
+    a.wait_for_state("VI_1", Master, SOON)?;
+    let stopped = Moment::now();
+    a.process().kill(Signal::SIGTERM)?;
+    pair.lan.advert(stopped, |advert| advert.priority == 0)?;
+    Ok((a, stopped))
+}
+
 #[track_caller]
 fn assert_no_outage(echoes: &Echoes) {
     // The longest time between a successor's first advertisement and its announcement on a busy machine.
@@ -102,11 +112,7 @@ pub(crate) fn stop_without_successor_releases_after_the_bound() -> Outcome {
 
 pub(crate) fn second_stop_signal_releases_at_once() -> Outcome {
     let pair = Pair::new()?;
-    let a = pair.start_a()?;
-    a.wait_for_state("VI_1", Master, SOON)?;
-    let stopped = Moment::now();
-    a.process().kill(Signal::SIGTERM)?;
-    pair.lan.advert(stopped, |advert| advert.priority == 0)?;
+    let (a, stopped) = stop_alone(&pair)?;
     assert!(pair.a.host.holds(VIP)?);
     let again = Moment::now();
     a.process().kill(Signal::SIGTERM)?;
@@ -118,11 +124,7 @@ pub(crate) fn second_stop_signal_releases_at_once() -> Outcome {
 
 pub(crate) fn lost_link_ends_the_hand_over() -> Outcome {
     let pair = Pair::new()?;
-    let a = pair.start_a()?;
-    a.wait_for_state("VI_1", Master, SOON)?;
-    let stopped = Moment::now();
-    a.process().kill(Signal::SIGTERM)?;
-    pair.lan.advert(stopped, |advert| advert.priority == 0)?;
+    let (a, stopped) = stop_alone(&pair)?;
     let pulled = Moment::now();
     pair.a.cable.pull()?;
     let gone = pair.a.address_event(VIP, false, stopped)?;
