@@ -95,87 +95,61 @@ in
         TZDIR = "/etc/zoneinfo";
       };
 
-      serviceConfig = {
-        Type = "notify-reload";
-        ExecStart = "${vrrpd} run";
-        # Removes the addresses after any end of the daemon, also a crash.
-        ExecStopPost = "${vrrpd} cleanup";
-        WatchdogSec = "5s";
-        # Mixed, so that systemd does not kill notification programs that run when the daemon stops. The
-        # daemon extends the timeout while it waits for them, beyond TimeoutStopSec.
-        KillMode = "mixed";
+      serviceConfig =
+        import ./hardening.nix
+        // {
+          Type = "notify-reload";
+          ExecStart = "${vrrpd} run";
+          # Removes the addresses after any end of the daemon, also a crash.
+          ExecStopPost = "${vrrpd} cleanup";
+          WatchdogSec = "5s";
+          # Mixed, so that systemd does not kill notification programs that run when the daemon stops. The
+          # daemon extends the timeout while it waits for them, beyond TimeoutStopSec.
+          KillMode = "mixed";
 
-        Restart = "always";
-        RestartSec = "100ms";
-        RestartSteps = 6;
-        RestartMaxDelaySec = "10s";
-        # A restart does not repair an invalid configuration (exit status 2).
-        RestartPreventExitStatus = 2;
+          Restart = "always";
+          RestartSec = "100ms";
+          RestartSteps = 6;
+          RestartMaxDelaySec = "10s";
+          # A restart does not repair an invalid configuration (exit status 2).
+          RestartPreventExitStatus = 2;
 
-        User = "vrrp";
-        Group = "vrrp";
-        RuntimeDirectory = "vrrpd";
-        # The event log and the state for the next process outlive the daemon.
-        RuntimeDirectoryPreserve = "yes";
-        # Every user may query the status.
-        RuntimeDirectoryMode = "0755";
-        # The standing commands of the operator.
-        StateDirectory = "vrrp";
-        StateDirectoryMode = "0700";
-        LoadCredential = lib.mapAttrsToList (
-          name: path: "${name}:${lib.replaceStrings [ "%" ] [ "%%" ] path}"
-        ) cfg.credentials;
+          User = "vrrp";
+          Group = "vrrp";
+          RuntimeDirectory = "vrrpd";
+          # The event log and the state for the next process outlive the daemon.
+          RuntimeDirectoryPreserve = "yes";
+          # Every user may query the status.
+          RuntimeDirectoryMode = "0755";
+          # The standing commands of the operator.
+          StateDirectory = "vrrp";
+          StateDirectoryMode = "0700";
+          LoadCredential = lib.mapAttrsToList (
+            name: path: "${name}:${lib.replaceStrings [ "%" ] [ "%%" ] path}"
+          ) cfg.credentials;
 
-        AmbientCapabilities = capabilities;
-        CapabilityBoundingSet = capabilities;
-        NoNewPrivileges = true;
+          AmbientCapabilities = capabilities;
+          CapabilityBoundingSet = capabilities;
 
-        # A core dump would contain the keys.
-        LimitCORE = 0;
+          # A core dump would contain the keys.
+          LimitCORE = 0;
 
-        DevicePolicy = "closed";
-        KeyringMode = "private";
-        LockPersonality = true;
-        MemoryDenyWriteExecute = true;
-        PrivateDevices = true;
-        PrivateMounts = true;
-        PrivateTmp = true;
-        ProtectClock = true;
-        ProtectControlGroups = true;
-        ProtectHome = true;
-        ProtectHostname = true;
-        ProtectKernelLogs = true;
-        ProtectKernelModules = true;
-        ProtectKernelTunables = true;
-        # Not ProtectProc and ProcSubset, because check scripts look for processes and at the load.
-        ProtectSystem = "strict";
-        RemoveIPC = true;
-        RestrictAddressFamilies = [
-          "AF_INET"
-          "AF_INET6"
-          "AF_NETLINK"
-          "AF_PACKET"
-          # For the journal, sd_notify, the control socket, and the D-Bus of systemd.
-          "AF_UNIX"
-        ];
-        RestrictNamespaces = true;
-        RestrictRealtime = true;
-        RestrictSUIDSGID = true;
-        SystemCallArchitectures = "native";
-        SystemCallErrorNumber = "EPERM";
-        SystemCallFilter = [
-          "@system-service"
-          "~@privileged"
-          "~@resources"
-        ];
-        UMask = "0077";
-      }
-      // lib.optionalAttrs cfg.realtime {
-        CPUSchedulingPolicy = "fifo";
-        CPUSchedulingPriority = 10;
-        # Other threads of the daemon and all scripts run without real-time priority.
-        CPUSchedulingResetOnFork = true;
-      };
+          # Not ProtectProc and ProcSubset, because check scripts look for processes and at the load.
+          RestrictAddressFamilies = [
+            "AF_INET"
+            "AF_INET6"
+            "AF_NETLINK"
+            "AF_PACKET"
+            # For the journal, sd_notify, the control socket, and the D-Bus of systemd.
+            "AF_UNIX"
+          ];
+        }
+        // lib.optionalAttrs cfg.realtime {
+          CPUSchedulingPolicy = "fifo";
+          CPUSchedulingPriority = 10;
+          # Other threads of the daemon and all scripts run without real-time priority.
+          CPUSchedulingResetOnFork = true;
+        };
     };
   };
 }
