@@ -52,7 +52,7 @@ use crate::routing::Routed;
 use crate::snapshot::{NextStatus, RouterStatus, Snapshot, TrackerStatus};
 use crate::time::{Instant, WallClock};
 use crate::track::Tracker;
-use crate::types::{Family, InterfaceAddress, InterfaceIndex, State, Vrid};
+use crate::types::{Family, InterfaceAddress, InterfaceIndex, Priority, State, Vrid};
 use crate::wire::DropCounts;
 
 /// Position of a router in [`Engine::instances`], valid until the next reload.
@@ -892,18 +892,25 @@ impl Engine {
     }
 
     fn refresh_priority(&mut self, now: Instant, id: RouterId) {
+        if let Some(from) = self.apply_influence(now, id) {
+            let instance = &self.instances[id];
+            self.outputs.push_back(Output::Report(Report::Priority {
+                router: Arc::clone(&instance.name),
+                from,
+                to: instance.priority(),
+            }));
+        }
+    }
+
+    /// Applies what trackers and standing commands make of a router's priority. Returns the former effective
+    /// priority if that changed.
+    fn apply_influence(&mut self, now: Instant, id: RouterId) -> Option<Priority> {
         let influence = self.instances[id].influence(&self.trackers);
         let instance = &mut self.instances[id];
         let from = instance.set_priority(now, influence.priority);
         let barred = instance.conditions.is_barred();
         instance.router.set_barred(now, barred);
-        if let Some(from) = from {
-            self.outputs.push_back(Output::Report(Report::Priority {
-                router: Arc::clone(&instance.name),
-                from,
-                to: influence.priority,
-            }));
-        }
+        from
     }
 
     /// Returns the endpoint on which a router can run, and the reason that keeps it from serving

@@ -159,11 +159,7 @@ impl Engine {
                 .left_of(instance)
                 .is_some_and(|left| left.phase.is_some())
             {
-                let influence = instance.influence(&self.trackers);
-                let instance = &mut self.instances[id];
-                let _ = instance.set_priority(now, influence.priority);
-                let barred = instance.conditions.is_barred();
-                instance.router.set_barred(now, barred);
+                let _ = self.apply_influence(now, id);
             }
         }
     }
