@@ -6,8 +6,8 @@
 //! {"done":true,"lines":["VI_1: master -> backup"],"problems":[]}
 //! ```
 //!
-//! A request comes from a local user. Its length is limited before it is parsed, and whatever of it
-//! reaches the log has no control characters.
+//! A request comes from a local user. Its length is limited before it is parsed, and its texts
+//! have no control characters, because they reach the log.
 
 mod answer;
 mod request;

@@ -24,7 +24,8 @@
 //!    - hands over the desired state of the IPVS sync daemon, then the reports;
 //!    - listens for conflicts about the addresses that are new.
 //!
-//! After [`Node::stop`] turns follow until each master has handed over to a successor, or waited for one in vain.
+//! After [`Node::stop`] turns follow until each master has handed over to a successor, or its longest wait for one
+//! has passed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, ErrorKind};

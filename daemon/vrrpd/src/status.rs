@@ -242,7 +242,7 @@ fn colour(state: &str) -> Style {
     }
 }
 
-/// Present conditions of an instance that somebody should know of, as sentences.
+/// Present conditions of an instance that need attention, as sentences.
 pub(crate) fn disturbances(instance: &RouterStatus) -> Vec<String> {
     let without_link = instance
         .without_link
