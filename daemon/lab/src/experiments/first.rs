@@ -119,7 +119,7 @@ fn reboot(runner: &mut Runner, experiment: &mut Experiment<'_>) -> bool {
 }
 
 fn stop(runner: &mut Runner, experiment: &mut Experiment<'_>) -> bool {
-    let stopped = resignation(runner, experiment, "the daemon is stopped", |experiment| {
+    let stopped = hand_over(runner, experiment, "the daemon is stopped", |experiment| {
         experiment.master.stop_daemon()
     });
     let started = failback(runner, experiment, "the daemon is started", |experiment| {
@@ -263,43 +263,65 @@ fn silence<'h>(
     name: &'static str,
     event: impl FnOnce(&mut Experiment<'h>) -> Result<()>,
 ) -> bool {
-    takeover(
-        runner,
-        experiment,
-        name,
-        VI_1.master_down(Role::Backup),
-        event,
-    )
+    let within = VI_1.master_down(Role::Backup);
+    let plan = takeover(name, within, within, TwoHolders::Never);
+    run_takeover(runner, experiment, plan, within, event)
 }
 
-/// A step in which the master sends a final advertisement: the backup waits its skew time.
+/// A step in which the master sends a final advertisement and its web server stops as well: the backup
+/// waits its skew time.
 fn resignation<'h>(
     runner: &mut Runner,
     experiment: &mut Experiment<'h>,
     name: &'static str,
     event: impl FnOnce(&mut Experiment<'h>) -> Result<()>,
 ) -> bool {
-    takeover(runner, experiment, name, VI_1.skew(Role::Backup), event)
+    let within = VI_1.skew(Role::Backup);
+    let plan = takeover(name, within, within, TwoHolders::Handover);
+    run_takeover(runner, experiment, plan, within, event)
 }
 
-fn takeover<'h>(
+/// As [`resignation`], where the web server of the master still runs: the master keeps the address
+/// until the backup advertises, and the client is served throughout.
+fn hand_over<'h>(
     runner: &mut Runner,
     experiment: &mut Experiment<'h>,
     name: &'static str,
-    bound: Duration,
     event: impl FnOnce(&mut Experiment<'h>) -> Result<()>,
 ) -> bool {
-    let plan = Plan {
+    let within = VI_1.skew(Role::Backup);
+    let plan = takeover(name, within, Duration::ZERO, TwoHolders::Handover);
+    run_takeover(runner, experiment, plan, within, event)
+}
+
+/// A step in which the backup takes over `within` a time, with an outage of the client of at most
+/// `bound`.
+fn takeover(
+    name: &'static str,
+    within: Duration,
+    bound: Duration,
+    two_holders: TwoHolders,
+) -> Plan {
+    Plan {
         name,
-        expected: format!("backup takes over, within {}", millis(bound)),
+        expected: format!("backup takes over, within {}", millis(within)),
         bound,
         holders: ON_BACKUP,
-        two_holders: TwoHolders::Never,
-    };
+        two_holders,
+    }
+}
+
+fn run_takeover<'h>(
+    runner: &mut Runner,
+    experiment: &mut Experiment<'h>,
+    plan: Plan,
+    within: Duration,
+    event: impl FnOnce(&mut Experiment<'h>) -> Result<()>,
+) -> bool {
     runner.step(experiment, plan, |experiment, trial| {
         event(experiment)?;
         let came = experiment.arrival(Role::Backup, &VI_1, trial.start)?;
-        trial.took("backup", came.since(trial.start), bound);
+        trial.took("backup", came.since(trial.start), within);
         record_reason(experiment, trial, Role::Backup)
     })
 }

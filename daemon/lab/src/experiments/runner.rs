@@ -39,7 +39,8 @@ pub(crate) struct Plan {
 pub(crate) enum TwoHolders {
     /// Never.
     Never,
-    /// While the first advertisement of a master with a higher priority is under way.
+    /// While the first advertisement of the next master is under way: of one with a higher priority, or
+    /// of the successor of a master that resigned and keeps its address until then.
     Handover,
     /// From the takeover from a frozen host until that host resumes; and at the handover back.
     Frozen,

@@ -46,7 +46,8 @@ pub(crate) fn print_table(rows: &[Row]) {
          Bound: the limit of the protocol (for httpd: of the check script). {} ms more are allowed for the request interval\n\
          and a busy machine, and the time for which the machine did not schedule the lab.\n\
          Holders: at the end of each step one host holds each address. Two hosts hold an address only where the table says\n\
-         so: a returning master adds it before its first advertisement reaches the backup, and a frozen daemon cannot delete it.",
+         so: a returning master adds it before its first advertisement reaches the backup, a master that stops keeps it until the\n\
+         backup advertises, and a frozen daemon cannot delete it.",
         ALLOWANCE.as_millis()
     ));
 }
