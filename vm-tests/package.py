@@ -34,7 +34,11 @@ with subtest("the example becomes a configuration, and one host master"):
 with subtest("the daemon is no root, and its unit is that of the NixOS module"):
     user = one.succeed("ps -o user= -p $(systemctl show --property=MainPID --value vrrp)").strip()
     assert user == "vrrp", user
-    for setting in ["ProtectSystem=strict", "NoNewPrivileges=yes", "MemoryDenyWriteExecute=yes"]:
+    for setting in [
+        "ProtectSystem=strict",
+        "NoNewPrivileges=yes",
+        "MemoryDenyWriteExecute=yes",
+    ]:
         name, value = setting.split("=")
         shown = one.succeed(f"systemctl show --property={name} --value vrrp").strip()
         assert shown == value, f"{name} is {shown}"
@@ -47,11 +51,74 @@ with subtest("manual, completions and licences are installed"):
         "systemctl cat vrrp-master@VI_1.target",
     )
 
-with subtest("a new version restarts the daemon, and the host is master again"):
-    before = one.succeed("systemctl show --property=MainPID --value vrrp").strip()
-    one.succeed(f"dpkg --install {PACKAGE}")
-    after = one.succeed("systemctl show --property=MainPID --value vrrp").strip()
-    assert after not in ("0", before), after
+
+def main_pid():
+    return one.succeed("systemctl show --property=MainPID --value vrrp").strip()
+
+
+def assert_no_event(what, replace):
+    """Checks that after `replace` another process serves, and that nobody else could notice it."""
+    before = main_pid()
+    masters = [transitions(host) for host in hosts]
+    ages = instance(one)["stateAge"]
+    since = one.succeed("date +%s").strip()
+    one.succeed(
+        "rm --force /tmp/deleted",
+        "systemd-run --unit=addresses --property=StandardOutput=file:/tmp/deleted "
+        "ip -oneline monitor address dev eth1",
+    )
+    replace()
+    after = main_pid()
+    assert after not in ("0", before), f"{what}: process {before}, then {after}"
+    wait_for_state(one, "master")
+    one.succeed("systemctl stop addresses")
+    assert [transitions(host) for host in hosts] == masters, what
+    assert instance(one)["stateAge"] > ages, what
+    assert instance(two)["state"] == "backup", what
+    one.fail("grep '^Deleted' /tmp/deleted")
+    one.succeed(f"journalctl --unit=vrrp --since=@{since} --grep='leaving mastership, addresses'")
+    assert_only_holder(one, hosts, ADDRESS)
+    # The address does not end with the lifetime that it had during the restart.
+    one.succeed(
+        f"ip address show dev eth1 | grep --after-context=1 {ADDRESS} | grep 'valid_lft forever'"
+    )
+
+
+with subtest("systemctl restart is no event: no transition, and the address stays"):
+    for _ in range(3):
+        assert_no_event("restart", lambda: one.succeed("systemctl restart vrrp.service"))
+
+with subtest("a new version is no event either"):
+    one.succeed(
+        f"dpkg-deb --raw-extract {PACKAGE} /root/next",
+        "sed --in-place 's/^Version: .*/&+next/' /root/next/DEBIAN/control",
+        "dpkg-deb --build /root/next /root/next.deb",
+    )
+    assert_no_event("upgrade", lambda: one.succeed("dpkg --install /root/next.deb"))
+    assert one.succeed("dpkg-query --show --showformat='${Version}' vrrpd").endswith("+next")
+
+with subtest("a stop hands over, and a start is a failback"):
+    one.succeed("systemctl stop vrrp.service")
+    wait_for_state(two, "master")
+    assert_only_holder(two, hosts, ADDRESS)
+    one.succeed("systemctl start vrrp.service")
+    wait_for_state(one, "master")
+    assert_only_holder(one, hosts, ADDRESS)
+
+with subtest("a new process that does not start leaves nothing behind"):
+    one.succeed(
+        "mkdir --parents /run/systemd/system/vrrp.service.d",
+        "printf '[Service]\\nExecStart=\\nExecStart=/bin/false\\n' > /run/systemd/system/vrrp.service.d/broken.conf",
+        "systemctl daemon-reload",
+    )
+    one.execute("systemctl restart vrrp.service")
+    wait_for_state(two, "master")
+    assert_only_holder(two, hosts, ADDRESS)
+    one.succeed(
+        "rm -r /run/systemd/system/vrrp.service.d",
+        "systemctl daemon-reload",
+        "systemctl restart vrrp.service",
+    )
     wait_for_state(one, "master")
     assert_only_holder(one, hosts, ADDRESS)
 
