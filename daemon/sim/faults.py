@@ -1561,6 +1561,18 @@ FAULTS = [
         "        let reports = self.may_report_on(now, Matter::AddressConflict, subject) || true;",
     ),
     Fault(
+        "claim of another host is not answered",
+        ADDRESS_CONFLICT,
+        "        self.react(now, id, reaction);\n    }\n}",
+        "        let _ = reaction;\n    }\n}",
+    ),
+    Fault(
+        "each claim of another host is answered",
+        MASTER,
+        "last.is_some_and(|last| now < last + DEFENCE_SPACING)",
+        "last.is_some_and(|last| now < last)",
+    ),
+    Fault(
         "claim of this host is a conflict",
         ADDRESS_CONFLICT,
         " || self.interfaces.has_mac(mac) {",

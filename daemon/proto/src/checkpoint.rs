@@ -174,6 +174,8 @@ pub struct MasterCheckpoint {
     pub announce_at: Option<Instant>,
     /// Time of a delayed announcement because of another master.
     pub correct_at: Option<Instant>,
+    /// Time of the last announcement because of a claim of another host.
+    pub defended_at: Option<Instant>,
     /// Last reply to an advertisement of lower precedence.
     pub replied_at: Option<Instant>,
     /// Last announcement.

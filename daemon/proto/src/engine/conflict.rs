@@ -1,7 +1,9 @@
 //! Address conflicts: another host claims a virtual address of a master by ARP or neighbour discovery (RFC
 //! 5227, RFC 4861). The neighbours that believe it send to that host.
 //!
-//! A claim counts while this router is the only master. Claims of another router of the same virtual router
+//! A claim counts while this router is the only master. The first one, and then one in ten seconds, is answered
+//! with an announcement: the neighbours send to this host again. That is the defence of RFC 5227 section 2.4 (b)
+//! by a host that does not give the address up. Claims of another router of the same virtual router
 //! are no conflicts:
 //!
 //! - The virtual MAC address is that of an interface of this host, if it is in use here.
@@ -95,6 +97,8 @@ impl Engine {
                     packets,
                 }));
         }
+        let reaction = self.instances[id].router.defend(now);
+        self.react(now, id, reaction);
     }
 }
 

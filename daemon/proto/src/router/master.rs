@@ -20,6 +20,10 @@ pub(super) const REPLY_SPACING: Duration = Duration::from_millis(10);
 /// Least time between two announcements because of masters of lower precedence.
 const ANNOUNCE_SPACING: Duration = Duration::from_secs(1);
 
+/// Least time between two announcements because of claims of hosts that are no routers (DEFEND_INTERVAL of RFC
+/// 5227 section 2.4): two hosts that both defend an address must not answer each other for ever.
+const DEFENCE_SPACING: Duration = Duration::from_secs(10);
+
 /// Time after a take-over during which the final advertisement of the former master is not reported
 /// as a second master.
 const LAST_WORD: Duration = Duration::from_secs(1);
@@ -48,6 +52,8 @@ pub(super) struct Master {
     announce_at: Option<Instant>,
     /// Delayed announcement because of an advertisement of lower precedence.
     correct_at: Option<Instant>,
+    /// Last announcement because of a claim of another host, or the claim for which it is delayed.
+    defended_at: Option<Instant>,
     /// Last reply to an advertisement of lower precedence, or a delayed one in the future.
     replied_at: Option<Instant>,
     /// Last announcement.
@@ -74,6 +80,7 @@ impl Master {
             arrived_at: now,
             announce_at: None,
             correct_at: None,
+            defended_at: None,
             replied_at: None,
             announced_at: now,
             losing: None,
@@ -95,6 +102,7 @@ impl Master {
             arrived_at: self.arrived_at,
             announce_at: self.announce_at,
             correct_at: self.correct_at,
+            defended_at: self.defended_at,
             replied_at: self.replied_at,
             announced_at: self.announced_at,
             losing: self.losing,
@@ -117,6 +125,7 @@ impl Master {
             arrived_at: saved.arrived_at,
             announce_at: saved.announce_at,
             correct_at: saved.correct_at,
+            defended_at: saved.defended_at,
             replied_at: saved.replied_at,
             announced_at: saved.announced_at,
             losing: saved.losing,
@@ -305,6 +314,17 @@ impl Master {
         }
         self.announced(now);
         true
+    }
+
+    /// Corrects the neighbours after a claim of a host that is no router, unless that was done within
+    /// [`DEFENCE_SPACING`]. Returns whether to announce the addresses now.
+    pub(super) fn defend(&mut self, now: Instant, settings: &Settings) -> bool {
+        let last = self.defended_at;
+        if last.is_some_and(|last| now < last + DEFENCE_SPACING) {
+            return false;
+        }
+        self.defended_at = Some(now);
+        self.correct_neighbours(now, settings)
     }
 
     /// Whether another master is present.

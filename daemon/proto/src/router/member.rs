@@ -170,6 +170,17 @@ impl Router {
         }
     }
 
+    /// Announces the addresses of a master again, because a host that is no router claims one of them.
+    pub(crate) fn defend(&mut self, now: Instant) -> Reaction {
+        let Phase::Master(master) = &mut self.phase else {
+            return Reaction::default();
+        };
+        Reaction {
+            announce: master.defend(now, &self.settings),
+            ..Reaction::default()
+        }
+    }
+
     /// Remains master after an advertisement: its sender is of lower precedence, or its precedence
     /// is not decided yet.
     pub(crate) fn remain_master(

@@ -10,6 +10,9 @@ use crate::scenario::AnnounceConfig;
 /// Least time between an announcement and a further one that another router caused.
 const SPACING: Duration = Duration::from_secs(1);
 
+/// Least time between two answers to claims of hosts that are no routers.
+const DEFENCE: Duration = Duration::from_secs(10);
+
 /// Future announcements of a master.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Announcing {
@@ -22,6 +25,8 @@ pub(super) struct Announcing {
     /// Time of a postponed announcement that corrects the neighbours after an advertisement of another
     /// router.
     owed: Option<Instant>,
+    /// Time of the last claim of another host that was answered.
+    defended: Option<Instant>,
 }
 
 impl Announcing {
@@ -33,6 +38,7 @@ impl Announcing {
             second: None,
             refresh: None,
             owed: None,
+            defended: None,
         };
         announcing.plan(now, config);
         announcing
@@ -75,6 +81,15 @@ impl Announcing {
         self.owed = None;
         self.last = now;
         true
+    }
+
+    /// Returns whether the master announces at once after a claim of a host that is no router.
+    pub(super) fn defend(&mut self, now: Instant) -> bool {
+        let answers = self.defended.is_none_or(|at| now.since(at) >= DEFENCE);
+        if answers {
+            self.defended = Some(now);
+        }
+        answers && self.contradict(now)
     }
 
     /// Returns whether the master announces at once after an advertisement of lower precedence.

@@ -19,8 +19,8 @@ const LAST_WORD: Duration = Duration::from_secs(1);
 const QUIET: Duration = Duration::from_secs(60);
 
 impl Oracle {
-    /// Checks that a claim is counted and reported if a router is the only master of the address, and only
-    /// then.
+    /// Checks that a claim is counted, reported and answered if a router is the only master of the address, and
+    /// only then.
     pub(super) fn watch_conflict(
         &mut self,
         now: Instant,
@@ -32,13 +32,15 @@ impl Oracle {
         let is_here =
             |segment: &u8| link.is_some_and(|link| *link.name == *interface_name(*segment));
         let segment = (0..SEGMENTS).find(is_here);
-        let is_holder = |router: &&Watched| {
+        let is_holder = |(_, router): &(&String, &Watched)| {
             let mut own = router.config.virtual_addresses();
             Some(router.config.segment) == segment && own.any(|own| own.address == conflict.address)
         };
-        let holder = self.routers.values().find(is_holder);
+        let holder = self.routers.iter().find(is_holder);
         let is_own = self.links.values().any(|it| it.mac == Some(conflict.mac));
-        let holder = holder.filter(|router| !is_own && router.is_only_master(now));
+        let holder = holder.filter(|(_, router)| !is_own && router.is_only_master(now));
+        let name = holder.map(|(name, _)| name.clone());
+        let holder = holder.map(|(_, router)| router);
         let expected = holder.map_or(0, |_| conflict.packets);
         if counted != expected {
             let how =
@@ -58,7 +60,12 @@ impl Oracle {
             return Err(Invariant::AddressConflict.broken(how));
         }
         self.claims_told.extend(due.map(|key| (key, now)));
-        Ok(())
+        let Some(name) = name else {
+            return Ok(());
+        };
+        let router = self.routers.get_mut(&name);
+        let answers = router.is_some_and(|router| router.announces_against_claim(now));
+        self.compare_announcement(&name, answers, record)
     }
 }
 

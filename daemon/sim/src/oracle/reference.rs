@@ -477,6 +477,15 @@ impl Watched {
         }
     }
 
+    /// Returns whether the router announces its addresses after a claim of a host that is no router.
+    pub(super) fn announces_against_claim(&mut self, now: Instant) -> bool {
+        let config = self.config.announce;
+        match &mut self.phase {
+            Phase::Master { announcing, .. } if config.on_lower_priority => announcing.defend(now),
+            Phase::Master { .. } | Phase::Init | Phase::Fault | Phase::Backup(_) => false,
+        }
+    }
+
     /// Returns whether the router announces its addresses after an advertisement to which it does not
     /// yield.
     pub(super) fn announces_against(&mut self, now: Instant, says: &Says) -> bool {

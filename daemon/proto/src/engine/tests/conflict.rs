@@ -23,6 +23,16 @@ fn master() -> Node {
     Node::mastering(routers([("VI_1", vi_1())]))
 }
 
+fn is_announcement(line: &String) -> bool {
+    line.starts_with("announce ")
+}
+
+/// The lines without announcements.
+fn reports(mut lines: Vec<String>) -> Vec<String> {
+    lines.retain(|line| !is_announcement(line));
+    lines
+}
+
 fn defended(node: &Node) -> Vec<(InterfaceIndex, IpAddr)> {
     node.engine.defended().collect()
 }
@@ -31,13 +41,13 @@ fn defended(node: &Node) -> Vec<(InterfaceIndex, IpAddr)> {
 fn claim_is_counted_reported_once_a_minute_and_shown_for_ten_minutes() {
     let mut node = master();
     assert_eq!(
-        node.give(claim(STRANGER, 1)),
+        reports(node.give(claim(STRANGER, 1))),
         ["VI_1: 02:00:00:00:00:66 claims 192.168.224.100 on eth1, 1 packets"]
     );
     let other = MacAddress([2, 0, 0, 0, 0, 0x67]);
     assert_eq!(node.give(claim(other, 20)), [""; 0]);
     node.advance(SECOND * 30);
-    assert_eq!(node.give(claim(STRANGER, 3)), [""; 0]);
+    assert_eq!(reports(node.give(claim(STRANGER, 3))), [""; 0]);
     let status = node.status("VI_1");
     assert_eq!(
         (status.state, status.counters.address_conflicts),
@@ -45,7 +55,7 @@ fn claim_is_counted_reported_once_a_minute_and_shown_for_ten_minutes() {
     );
     node.advance(SECOND * 30);
     assert_eq!(
-        node.give(claim(STRANGER, 2)),
+        reports(node.give(claim(STRANGER, 2))),
         ["VI_1: 02:00:00:00:00:66 claims 192.168.224.100 on eth1, 25 packets"]
     );
     node.advance(SECOND * 599);
@@ -63,6 +73,23 @@ fn claim_is_counted_reported_once_a_minute_and_shown_for_ten_minutes() {
     let status = node.status("VI_1");
     assert_eq!(status.address_conflict, None);
     assert_eq!(status.counters.address_conflicts, 26);
+}
+
+/// Claims a second for a minute, and returns the seconds at which the master announces its address.
+fn answers(node: &mut Node) -> Vec<u64> {
+    let seconds = (0..60).filter(|_| {
+        let answers = node.give(claim(STRANGER, 1)).iter().any(is_announcement);
+        let later = node.advance(SECOND);
+        answers || later.iter().any(is_announcement)
+    });
+    seconds.collect()
+}
+
+#[test]
+fn claim_is_answered_once_in_ten_seconds() {
+    let mut node = master();
+    node.advance(SECOND * 10);
+    assert_eq!(answers(&mut node), [0, 10, 20, 30, 40, 50]);
 }
 
 #[test]
