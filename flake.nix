@@ -72,8 +72,8 @@
         )
       ) (vmTests nixpkgs.legacyPackages.x86_64-linux);
 
-      # The unit of the Debian package.
-      lib.debianUnit = import ./nixos/debian-unit.nix {
+      # The units of the Debian package, by file name.
+      lib.debianUnits = import ./nixos/debian-units.nix {
         inherit lib;
         host =
           (lib.nixosSystem {

@@ -6,6 +6,7 @@
 #   document.nix    the content of /etc/vrrpd/config.json
 #   assertions.nix  mistakes that evaluation finds
 #   service.nix     the unit that runs the daemon
+#   scripts.nix     the units that run its scripts, as another user
 #   polkit.nix      the units that the daemon and its check scripts may manage
 #   exporter.nix    metrics for Prometheus
 #   firewall.nix    rules that accept advertisements
@@ -58,6 +59,7 @@ in
     ./exporter.nix
     ./firewall.nix
     ./polkit.nix
+    ./scripts.nix
     ./service.nix
   ];
 
@@ -138,8 +140,8 @@ in
       default = [ ];
       example = [ "httpd.service" ];
       description = ''
-        Units that check scripts may start and restart (`systemctl start httpd`), by a polkit rule for the user of
-        the daemon. All check scripts run as that user, so the rule applies to each of them. The daemon starts
+        Units that check scripts may start and restart (`systemctl start httpd`), by a polkit rule for the user
+        `vrrp-scripts`. All scripts without a `user` run as that user, so the rule applies to each of them. The daemon starts
         after these units and stops before them, so that it hands over the addresses first when the host shuts
         down.
       '';

@@ -1,6 +1,6 @@
-# A polkit rule for the user of the daemon. It covers the units that a check script lists in `mayManage`, the
-# units that a tracker restarts, and the resources of instances with their targets, and allows only the verbs
-# that are used for each of them.
+# Polkit rules for the user of the daemon and for the user of its scripts. They cover the units that a check script
+# lists in `mayManage`, and those that the daemon manages: the units that a tracker restarts, and the resources of
+# instances with their targets. Only the verbs that are used for each of them are allowed.
 { config, lib, ... }:
 let
   cfg = config.services.vrrp;
@@ -24,37 +24,44 @@ let
     ) cfg.document.instances
   );
 
-  # Allowed verbs of each unit, without repetition.
-  rights = lib.mapAttrs (_: lib.concatMap (right: right.verbs)) (
-    lib.groupBy (right: right.unit) (
-      lib.concatLists (
-        lib.mapAttrsToList
-          (
+  # Allowed verbs of each unit, by verb.
+  rights =
+    units:
+    lib.mapAttrs (_: lib.concatMap (right: right.verbs)) (
+      lib.groupBy (right: right.unit) (
+        lib.concatLists (
+          lib.mapAttrsToList (
             verb: units:
             map (unit: {
               inherit unit;
               verbs = [ verb ];
             }) (lib.unique units)
-          )
-          {
-            restart = managed;
-            start = managed ++ restarted ++ followers;
-            stop = followers;
-          }
+          ) units
+        )
       )
-    )
-  );
+    );
+
+  # Rights of each user.
+  allowed = lib.filterAttrs (_: units: units != { }) {
+    vrrp = rights {
+      start = restarted ++ followers;
+      stop = followers;
+    };
+    vrrp-scripts = rights {
+      start = managed;
+      restart = managed;
+    };
+  };
 in
 {
-  config = lib.mkIf (cfg.enable && rights != { }) {
+  config = lib.mkIf (cfg.enable && allowed != { }) {
     security.polkit.enable = true;
     security.polkit.extraConfig = ''
       polkit.addRule(function (action, subject) {
-        var rights = ${builtins.toJSON rights};
+        var rights = ${builtins.toJSON allowed};
         if (
           action.id === "org.freedesktop.systemd1.manage-units" &&
-          subject.user === "vrrp" &&
-          (rights[action.lookup("unit")] || []).indexOf(action.lookup("verb")) >= 0
+          ((rights[subject.user] || {})[action.lookup("unit")] || []).indexOf(action.lookup("verb")) >= 0
         ) {
           return polkit.Result.YES;
         }

@@ -23,22 +23,6 @@ let
 
   configuration = if cfg.checkConfig then checked else unchecked;
 
-  # Programs of scripts are behind one path that never changes, so that a new version of a program does not
-  # restart the daemon. With `path` NixOS would write store paths into the unit.
-  programs = lib.toList config.systemd.services.vrrp.path;
-  isInStore = program: lib.hasPrefix builtins.storeDir (toString program);
-  path = pkgs.buildEnv {
-    name = "vrrpd-path";
-    paths = map lib.getBin (lib.filter isInStore programs);
-    pathsToLink = [
-      "/bin"
-      "/sbin"
-    ];
-    # The first program of a name is used, as in a PATH.
-    ignoreCollisions = true;
-  };
-  folders = [ "/etc/vrrpd/path" ] ++ lib.filter (program: !isInStore program) programs;
-
   instances = lib.attrValues cfg.document.instances;
   inherit (import ./instance.nix { inherit lib; }) hasVirtualMac resources;
   refuses = instance: !(instance.acceptMode or true);
@@ -53,7 +37,6 @@ in
 {
   config = lib.mkIf cfg.enable {
     environment.etc."vrrpd/config.json".source = configuration;
-    environment.etc."vrrpd/path".source = path;
     environment.systemPackages = [ cfg.package ];
 
     # Installs the target vrrp-master@.target, which is active while an instance is master.
@@ -87,10 +70,10 @@ in
       # Restarts in one step, which shortens the interruption.
       stopIfChanged = false;
 
-      inherit (cfg) path;
+      # Paths of the store would restart the daemon with each new version of their packages. The daemon starts no
+      # program.
       environment = {
-        PATH = lib.mkForce (lib.concatMapStringsSep ":" (folder: "${folder}/bin:${folder}/sbin") folders);
-        # Paths that do not change with the packages behind them.
+        PATH = lib.mkForce "/run/current-system/sw/bin";
         LOCALE_ARCHIVE = "/run/current-system/sw/lib/locale/locale-archive";
         TZDIR = "/etc/zoneinfo";
       };
@@ -99,12 +82,11 @@ in
         import ./hardening.nix
         // {
           Type = "notify-reload";
-          ExecStart = "${vrrpd} run";
+          ExecStart = "${vrrpd} run --scripts ${config.systemd.sockets.vrrp-scripts.socketConfig.ListenStream}";
           # Removes the addresses after any end of the daemon, also a crash.
           ExecStopPost = "${vrrpd} cleanup";
           WatchdogSec = "5s";
-          # Mixed, so that systemd does not kill notification programs that run when the daemon stops. The
-          # daemon extends the timeout while it waits for them, beyond TimeoutStopSec.
+          # The daemon extends the timeout while it waits for notification programs, beyond TimeoutStopSec.
           KillMode = "mixed";
 
           Restart = "always";
@@ -131,10 +113,13 @@ in
           AmbientCapabilities = capabilities;
           CapabilityBoundingSet = capabilities;
 
+          # The kernel kills other processes first: without the daemon the addresses are gone.
+          OOMScoreAdjust = -900;
+
           # A core dump would contain the keys.
           LimitCORE = 0;
 
-          # Not ProtectProc and ProcSubset, because check scripts look for processes and at the load.
+          # Not ProtectProc and ProcSubset, because trackers look for processes.
           RestrictAddressFamilies = [
             "AF_INET"
             "AF_INET6"
@@ -147,7 +132,7 @@ in
         // lib.optionalAttrs cfg.realtime {
           CPUSchedulingPolicy = "fifo";
           CPUSchedulingPriority = 10;
-          # Other threads of the daemon and all scripts run without real-time priority.
+          # Other threads of the daemon run without real-time priority.
           CPUSchedulingResetOnFork = true;
         };
     };

@@ -40,13 +40,17 @@ let
       value;
 
   # Environment lines are omitted: their paths are in the store.
-  unit = lib.replaceStrings [ (lib.getExe cfg.package) ] [ daemon ] (
-    lib.concatStringsSep "\n" (
-      lib.filter (line: !lib.hasPrefix "Environment=" line) (
-        lib.splitString "\n" host.systemd.units."vrrp.service".text
+  unit =
+    name:
+    builtins.unsafeDiscardStringContext (
+      lib.replaceStrings [ (lib.getExe cfg.package) ] [ daemon ] (
+        lib.concatStringsSep "\n" (
+          lib.filter (line: !lib.hasPrefix "Environment=" line) (
+            lib.splitString "\n" host.systemd.units.${name}.text
+          )
+        )
       )
-    )
-  );
+    );
 in
 {
   daemon =
@@ -55,7 +59,7 @@ in
         config = cfg.document // {
           trackers = lib.mapAttrs (_: tracker) cfg.document.trackers;
         };
-        unit = builtins.unsafeDiscardStringContext unit;
+        units = lib.genAttrs [ "vrrp-scripts.service" "vrrp-scripts.socket" "vrrp.service" ] unit;
         inherit (host.systemd.services.vrrp) wantedBy;
         inherit scripts;
         polkit = lib.optionalString host.security.polkit.enable host.security.polkit.extraConfig;

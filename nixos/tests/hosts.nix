@@ -253,6 +253,34 @@ rec {
     };
   };
 
+  # Scripts and notification programs of other users.
+  users = host {
+    services.vrrp = {
+      enable = true;
+      trackers.database.script = {
+        command = [ "/usr/local/database.sh" ];
+        user = "postgres";
+      };
+      syncGroups.all = {
+        members = [ "VI_1" ];
+        notify = {
+          any = [ "/usr/local/mail.sh" ];
+          user = "mail";
+        };
+      };
+      instances.VI_1 = {
+        interface = "eth1";
+        virtualRouterId = 51;
+        virtualAddresses = [ "192.168.224.100/24" ];
+        track = [ "database" ];
+        notify = {
+          master = [ "/usr/local/web.sh" ];
+          user = "web";
+        };
+      };
+    };
+  };
+
   # Unicast peers, by address and by name.
   unicast = host {
     services.vrrp = {

@@ -1,4 +1,4 @@
-# The unit of the daemon and its polkit rule.
+# The units of the daemon and of its scripts, and their polkit rules.
 { hosts, lib }:
 let
   inherit (hosts)
@@ -7,15 +7,17 @@ let
     most
     moving
     programs
+    users
     whole
     ;
 
   unit = host: host.systemd.services.vrrp;
+  scripts = host: host.systemd.services.vrrp-scripts;
   service = host: (unit host).serviceConfig;
   text =
-    host:
+    unit: host:
     lib.filter (line: !lib.hasPrefix "X-Reload-Triggers=" line) (
-      lib.splitString "\n" host.systemd.units."vrrp.service".text
+      lib.splitString "\n" host.systemd.units.${unit}.text
     );
 in
 {
@@ -38,7 +40,7 @@ in
   # Any other difference in the text of the unit would restart the daemon.
   testAChangedConfigurationChangesOnlyReloadTriggers = {
     expr = {
-      sameText = text changed == text least;
+      sameText = text "vrrp.service" changed == text "vrrp.service" least;
       sameTriggers = (unit changed).reloadTriggers == (unit least).reloadTriggers;
     };
     expected = {
@@ -59,10 +61,12 @@ in
   };
 
   # A change of any other package in the unit would restart the daemon.
-  testTheUnitNamesNoOtherPackage = {
+  testTheUnitsNameNoOtherPackage = {
     expr =
       let
-        inStore = lib.filter (lib.hasInfix builtins.storeDir) (text programs);
+        inStore = lib.filter (lib.hasInfix builtins.storeDir) (
+          text "vrrp.service" programs ++ text "vrrp-scripts.service" programs
+        );
         daemon = builtins.unsafeDiscardStringContext "${programs.services.vrrp.package}";
       in
       lib.filter (line: !lib.hasInfix "=${daemon}/bin/vrrpd " line) inStore;
@@ -71,7 +75,7 @@ in
 
   testScriptsHavePathBehindAFixedDirectory = {
     expr = {
-      environment = (unit programs).environment.PATH;
+      environment = (scripts programs).environment.PATH;
       inside = programs.environment.etc ? "vrrpd/path";
     };
     expected = {
@@ -80,14 +84,92 @@ in
     };
   };
 
+  # Another user than the daemon's, and no right to become a further one.
+  testScriptsRunAsAUserWithoutRights = {
+    expr = {
+      inherit ((scripts most).serviceConfig)
+        AmbientCapabilities
+        CapabilityBoundingSet
+        NoNewPrivileges
+        User
+        ;
+      daemon = (service most).User;
+      setuid = lib.elem "@setuid" (scripts most).serviceConfig.SystemCallFilter;
+      allowed = lib.hasInfix "--allow" (scripts most).serviceConfig.ExecStart;
+    };
+    expected = {
+      AmbientCapabilities = "";
+      CapabilityBoundingSet = "";
+      NoNewPrivileges = true;
+      User = "vrrp-scripts";
+      daemon = "vrrp";
+      setuid = false;
+      allowed = false;
+    };
+  };
+
+  # Users of a script, of an instance and of a group; each once.
+  testUsersOfTheConfigurationAreAllowed = {
+    expr = {
+      inherit ((scripts users).serviceConfig) CapabilityBoundingSet User;
+      setuid = lib.elem "@setuid" (scripts users).serviceConfig.SystemCallFilter;
+      allowed = lib.tail (lib.splitString " --allow " (scripts users).serviceConfig.ExecStart);
+    };
+    expected = {
+      CapabilityBoundingSet = [
+        "CAP_KILL"
+        "CAP_SETGID"
+        "CAP_SETUID"
+      ];
+      User = "vrrp-scripts";
+      setuid = true;
+      allowed = [
+        "web"
+        "mail"
+        "postgres"
+      ];
+    };
+  };
+
+  # The daemon runs all programs through this socket, which it alone can open.
+  testTheDaemonAloneRequestsScripts = {
+    expr =
+      let
+        inherit (least.systemd.sockets.vrrp-scripts.socketConfig)
+          ListenStream
+          SocketMode
+          SocketUser
+          ;
+      in
+      {
+        inherit SocketMode SocketUser;
+        daemon = lib.hasSuffix " run --scripts ${ListenStream}" (service least).ExecStart;
+        inherit ((scripts least).serviceConfig) StandardInput;
+      };
+    expected = {
+      SocketMode = "0600";
+      SocketUser = "vrrp";
+      daemon = true;
+      StandardInput = "socket";
+    };
+  };
+
   testTheUnitStartsAtBootWithoutNetworkOnline = {
     expr = {
-      inherit (unit least) after wants wantedBy;
+      after = lib.sort lib.lessThan (unit least).after;
+      wants = lib.sort lib.lessThan (unit least).wants;
+      inherit (unit least) wantedBy;
       timers = least.systemd.timers ? vrrp;
     };
     expected = {
-      after = [ "network.target" ];
-      wants = [ "network.target" ];
+      after = [
+        "network.target"
+        "vrrp-scripts.service"
+      ];
+      wants = [
+        "network.target"
+        "vrrp-scripts.service"
+      ];
       wantedBy = [ "multi-user.target" ];
       timers = false;
     };
@@ -181,11 +263,10 @@ in
     expr = most.security.polkit.extraConfig;
     expected = ''
       polkit.addRule(function (action, subject) {
-        var rights = {"httpd.service":["restart","start"],"nginx.service":["restart","start"]};
+        var rights = {"vrrp-scripts":{"httpd.service":["restart","start"],"nginx.service":["restart","start"]}};
         if (
           action.id === "org.freedesktop.systemd1.manage-units" &&
-          subject.user === "vrrp" &&
-          (rights[action.lookup("unit")] || []).indexOf(action.lookup("verb")) >= 0
+          ((rights[subject.user] || {})[action.lookup("unit")] || []).indexOf(action.lookup("verb")) >= 0
         ) {
           return polkit.Result.YES;
         }
@@ -200,6 +281,7 @@ in
       "httpd.service"
       "network.target"
       "nginx.service"
+      "vrrp-scripts.service"
     ];
   };
 
@@ -214,29 +296,32 @@ in
       in
       builtins.fromJSON (lib.removeSuffix ";" (lib.removePrefix "  var rights = " line));
     expected = {
-      "backup.timer" = [
-        "start"
-        "stop"
-      ];
-      "database.service" = [
-        "start"
-        "stop"
-      ];
-      "httpd.service" = [
-        "start"
-        "stop"
-      ];
-      "nginx.service" = [
+      vrrp = {
+        "backup.timer" = [
+          "start"
+          "stop"
+        ];
+        "database.service" = [
+          "start"
+          "stop"
+        ];
+        "httpd.service" = [
+          "start"
+          "stop"
+        ];
+        "nginx.service" = [ "start" ];
+        "vrrp-master@VI_2.target" = [
+          "start"
+          "stop"
+        ];
+        "vrrp-master@web\\x2dfront\\x401.target" = [
+          "start"
+          "stop"
+        ];
+      };
+      vrrp-scripts."nginx.service" = [
         "restart"
         "start"
-      ];
-      "vrrp-master@VI_2.target" = [
-        "start"
-        "stop"
-      ];
-      "vrrp-master@web\\x2dfront\\x401.target" = [
-        "start"
-        "stop"
       ];
     };
   };
@@ -247,6 +332,7 @@ in
     expected = [
       "network.target"
       "nginx.service"
+      "vrrp-scripts.service"
     ];
   };
 

@@ -327,7 +327,7 @@ impl Checked {
     }
 
     fn warn_of_writable_file(&mut self) {
-        let message = "every local user may write this file, and so run commands as the user of the daemon: \
+        let message = "every local user may write this file, and so run commands as the user of scripts: \
                        chmod o-w";
         self.warnings.push(Problem {
             path: String::new(),

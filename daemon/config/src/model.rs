@@ -240,7 +240,8 @@ pub(crate) struct Announce {
     pub(crate) refresh: Field<BoundedDuration>,
     /// Whether the master announces the addresses again after it receives an advertisement of lower
     /// precedence, because the sender may have changed the caches of the neighbours; at most once a
-    /// second. Default: true.
+    /// second. Also after a packet by which another host claims one of them (ARP, neighbour
+    /// advertisement); at most once in 10 s. Default: true.
     #[serde(default = "default::on_lower_priority")]
     pub(crate) on_lower_priority: Field<bool>,
     /// Maximum number of announcements per second, 1 to 1000000, for switches and neighbours that

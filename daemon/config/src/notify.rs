@@ -69,8 +69,9 @@ pub(crate) struct Notify {
     /// Form in which the programs receive the transition. Default: `environment`.
     #[serde(default = "default::style")]
     style: Field<Style>,
-    /// User that runs the programs, if the daemon was started as root. Default: the user of the
-    /// daemon.
+    /// User that runs the programs. Default: `vrrp-scripts` on NixOS and with the Debian package, otherwise the user
+    /// of the daemon. Another user has to be allowed for `vrrpd scripts` (`--allow`, which the NixOS module sets),
+    /// or the daemon started as root.
     #[serde(default)]
     user: Field<String>,
 }
@@ -92,7 +93,7 @@ pub enum Style {
 pub struct Command {
     /// Absolute path of the program, and its arguments.
     pub words: Vec<String>,
-    /// User that runs it, if the daemon was started as root; otherwise the daemon's own.
+    /// User that runs it; `None` for the default.
     pub user: Option<String>,
     /// Form in which it receives transitions.
     pub style: Style,

@@ -34,7 +34,7 @@ pub(crate) fn replaceable(loaded: &Loaded) -> Vec<Problem> {
     let warnings = programs.into_iter().filter_map(|(path, words, user)| {
         let program = words.first()?;
         let reason = reason(FilePath::new(program)).filter(|_| known.insert((program, user)))?;
-        let user = user.as_deref().unwrap_or("the user of the daemon");
+        let user = user.as_deref().unwrap_or("the user of scripts");
         Some(Problem {
             path: path.index(0).to_string(),
             value: None,

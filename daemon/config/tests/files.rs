@@ -359,7 +359,7 @@ fn file_that_all_may_write_is_a_warning() {
     assert_eq!(
         texts,
         [
-            "every local user may write this file, and so run commands as the user of the daemon: chmod o-w"
+            "every local user may write this file, and so run commands as the user of scripts: chmod o-w"
         ]
     );
 }

@@ -116,12 +116,7 @@ impl<'h> Vrrpd<'h> {
     /// # Errors
     /// If it exits instead; the error contains its log.
     pub fn start(host: &'h Host, config: &str) -> Result<Self> {
-        let daemon = Self::launch(host, config)?;
-        daemon.process.wait_for_line(
-            |line| line.contains("vrrpd") && line.contains(" started: "),
-            PATIENCE,
-        )?;
-        Ok(daemon)
+        Self::launch(host, config)?.wait_for_start()
     }
 
     /// Starts the daemon without waiting.
@@ -129,11 +124,33 @@ impl<'h> Vrrpd<'h> {
     /// # Errors
     /// If it cannot be started.
     pub fn launch(host: &'h Host, config: &str) -> Result<Self> {
+        Self::launch_with(host, config, &[])
+    }
+
+    /// As [`start`](Self::start), with a script runner that listens at `socket`.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn start_with_scripts(host: &'h Host, config: &str, socket: &str) -> Result<Self> {
+        let daemon = Self::launch_with(host, config, &["--scripts", socket])?;
+        daemon.wait_for_start()
+    }
+
+    fn launch_with(host: &'h Host, config: &str, options: &[&str]) -> Result<Self> {
         host.write(VRRPD_CONFIG, config, 0o600)?;
         let mut command = Command::new(vrrpd_program()?);
         command.args(["run", "--config", VRRPD_CONFIG, "--state-dir", VRRPD_STATE]);
+        command.args(options);
         let process = host.spawn(command)?;
         Ok(Self { host, process })
+    }
+
+    fn wait_for_start(self) -> Result<Self> {
+        self.process.wait_for_line(
+            |line| line.contains("vrrpd") && line.contains(" started: "),
+            PATIENCE,
+        )?;
+        Ok(self)
     }
 
     /// Replaces the configuration, sends SIGHUP, and waits until the daemon reports the result of
@@ -273,6 +290,16 @@ impl<'h> Vrrpd<'h> {
     pub fn process(&self) -> &Process {
         &self.process
     }
+}
+
+/// Starts `vrrpd scripts`, which runs the scripts of a daemon.
+///
+/// # Errors
+/// If it cannot be started.
+pub fn start_scripts(host: &Host, socket: &str) -> Result<Process> {
+    let mut command = Command::new(vrrpd_program()?);
+    command.args(["scripts", "--listen", socket]);
+    host.spawn(command)
 }
 
 /// Runs `vrrpd cleanup` on a host after the daemon died, as systemd would, and returns its output.

@@ -28,6 +28,11 @@ pub(crate) enum Command {
     /// leaves everything to the next one, which has to start at once: a restart without a change of master.
     /// `systemctl restart` does the same.
     Run(RunOptions),
+    /// Runs check scripts and notification programs for a daemon, as users without rights over it.
+    ///
+    /// `vrrpd run --scripts SOCKET` lets this process run them. Only the owner of the socket may connect to it.
+    /// To run programs as other users than its own it needs the capabilities CAP_SETUID, CAP_SETGID and CAP_KILL.
+    Scripts(ScriptsOptions),
     /// Checks a configuration and prints all mistakes. Exit status 2 if there is one.
     ///
     /// With the configurations of several hosts it also compares what has to agree between them, such as VRID,
@@ -97,9 +102,26 @@ pub(crate) struct RunOptions {
     pub(crate) state: StateOptions,
     #[command(flatten)]
     pub(crate) place: PlaceOptions,
+    /// Socket of `vrrpd scripts`, which then runs all check scripts and notification programs [default: the
+    /// daemon runs them].
+    #[arg(long, value_name = "SOCKET")]
+    pub(crate) scripts: Option<PathBuf>,
     /// Logs debug messages too, such as the results of notify commands that succeeded.
     #[arg(long, short)]
     pub(crate) verbose: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ScriptsOptions {
+    /// Listens at this path [default: standard input is the listening socket].
+    #[arg(long, value_name = "SOCKET")]
+    pub(crate) listen: Option<PathBuf>,
+    /// User of programs for which the configuration names none [default: the user of this process].
+    #[arg(long, value_name = "USER")]
+    pub(crate) user: Option<String>,
+    /// Further user that the configuration may name; may be repeated.
+    #[arg(long, value_name = "USER")]
+    pub(crate) allow: Vec<String>,
 }
 
 #[derive(Debug, Args)]

@@ -116,7 +116,8 @@ pub(crate) fn run(options: &RunOptions) -> Result<(), Failed> {
         files,
         commands: Store::in_directory(&options.state.directory()),
     };
-    let outcome = serve(file, loaded, kept, &claim, listeners, &log);
+    let scripts = options.scripts.clone();
+    let outcome = serve(file, loaded, kept, &claim, listeners, scripts, &log);
     for socket in sockets {
         let _ = std::fs::remove_file(socket);
     }
@@ -150,6 +151,7 @@ fn serve(
     kept: Kept,
     claim: &Claim,
     listeners: Listeners,
+    scripts: Option<PathBuf>,
     log: &Log,
 ) -> Result<(), Failed> {
     let Kept {
@@ -204,6 +206,7 @@ fn serve(
     let services = Services {
         file,
         params,
+        scripts,
         claim,
         listener: listeners.control,
         command_listener: listeners.commands,
@@ -228,7 +231,7 @@ fn serve(
 /// Raises the soft limit of open files (RLIMIT_NOFILE of getrlimit(2)) as far as [`DESCRIPTORS`]: each
 /// socket of an interface, running script and connection takes some. The usual limit of 1,024 is one
 /// for programs that use select(2).
-fn raise_descriptor_limit() -> Result<(), nix::Error> {
+pub(crate) fn raise_descriptor_limit() -> Result<(), nix::Error> {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     let wanted = hard.min(DESCRIPTORS);
     match soft < wanted {

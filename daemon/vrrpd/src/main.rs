@@ -26,6 +26,7 @@ mod manual;
 mod node;
 mod operate;
 mod replace;
+mod scripts;
 mod services;
 mod state_files;
 mod status;
@@ -84,6 +85,7 @@ impl From<Failed> for ExitCode {
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Run(options) => daemon::run(&options),
+        Command::Scripts(options) => scripts::scripts(options),
         Command::Check(options) => check::check(&options),
         Command::Convert(options) => convert::convert(&options),
         Command::Status(options) => status::status(&options),

@@ -262,7 +262,8 @@ def provision(story: str, name: str, host: dict[str, Any], vrrpd: Path) -> Files
 def daemon(files: Files, rendered: dict[str, Any], vrrpd: Path) -> None:
     files.add("/usr/local/sbin/vrrpd", vrrpd.read_bytes(), 0o755)
     files.add("/etc/vrrpd/config.json", json.dumps(rendered["config"], indent=2))
-    files.add(f"{UNITS}/vrrp.service", rendered["unit"])
+    for name, text in rendered["units"].items():
+        files.add(f"{UNITS}/{name}", text)
     for unit in SYSTEMD.iterdir():
         files.add(f"{UNITS}/{unit.name}", unit.read_bytes())
     for target in rendered["wantedBy"]:

@@ -13,7 +13,7 @@ from . import debian
 
 PROJECT = Path(__file__).resolve().parents[3]
 RENDERED = PROJECT / "vm-tests" / "rendered"
-UNIT = PROJECT / "debian" / "vrrpd.vrrp.service"
+DEBIAN = PROJECT / "debian"
 EVALUATE = PROJECT / "nixos" / "evaluate"
 # Exit status of EVALUATE without Nix.
 NO_NIX = 3
@@ -23,14 +23,14 @@ Story = dict[str, dict[str, Any]]
 
 def evaluate() -> dict[Path, str] | None:
     """Evaluates the files, by path; `None` without Nix."""
-    rendered, unit = value("lib.rendered"), value("lib.debianUnit")
-    if rendered is None or unit is None:
+    rendered, units = value("lib.rendered"), value("lib.debianUnits")
+    if rendered is None or units is None:
         return None
     stories = {
         RENDERED / f"{story}.json": json.dumps(hosts, indent=2, sort_keys=True) + "\n"
         for story, hosts in rendered.items()
     }
-    return {**stories, UNIT: unit}
+    return {**stories, **{DEBIAN / name: text for name, text in units.items()}}
 
 
 def value(attribute: str) -> Any:
@@ -46,7 +46,7 @@ def value(attribute: str) -> Any:
 
 
 def present() -> dict[Path, str]:
-    paths = [*RENDERED.glob("*.json"), *UNIT.parent.glob(UNIT.name)]
+    paths = [*RENDERED.glob("*.json"), *DEBIAN.glob("*.service"), *DEBIAN.glob("*.socket")]
     return {path: path.read_text() for path in sorted(paths)}
 
 

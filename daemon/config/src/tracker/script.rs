@@ -41,8 +41,9 @@ pub(crate) struct TrackedScript {
     /// instance, or `down`. Default: `up`.
     #[serde(default = "default::up")]
     initial: Field<Assumed>,
-    /// User that runs the program, if the daemon was started as root. Default: the user of the
-    /// daemon.
+    /// User that runs the program. Default: `vrrp-scripts` on NixOS and with the Debian package, otherwise the user
+    /// of the daemon. Another user has to be allowed for `vrrpd scripts` (`--allow`, which the NixOS module sets),
+    /// or the daemon started as root.
     #[serde(default)]
     user: Field<String>,
 }
@@ -57,7 +58,7 @@ pub struct Script {
     pub interval: Duration,
     /// Maximum duration of a run: 10 ms to 1 day. It may be longer than the interval.
     pub timeout: Duration,
-    /// User that runs it, if the daemon was started as root; otherwise the daemon's own.
+    /// User that runs it; `None` for the default.
     pub user: Option<String>,
 }
 

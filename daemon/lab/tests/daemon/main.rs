@@ -185,6 +185,7 @@ fn main() -> ExitCode {
                 failed_script_causes_resignation_until_success,
                 a_weight_lowers_the_advertised_priority,
                 hanging_script_is_killed_and_never_runs_twice,
+                dead_script_runner_is_no_verdict,
                 scripts_never_delay_an_advertisement,
                 tracked_interface_without_carrier_is_fault,
                 flapping_tracked_interface_is_down_until_stable,

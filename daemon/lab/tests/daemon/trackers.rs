@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use vrrp_lab::daemons::Vrrpd;
+use vrrp_lab::daemons::{Vrrpd, start_scripts};
 use vrrp_lab::harness::Outcome;
-use vrrp_lab::{Error, Host, Moment, Result};
+use vrrp_lab::{Error, Host, Moment, Result, Signal};
 use vrrp_proto::State::{Backup, Fault, Master};
 use vrrp_proto::snapshot::TrackerStatus;
 
@@ -464,6 +464,49 @@ pub(crate) fn assert_gone(host: &Host, pattern: &str) -> Result<()> {
         "n=0; while pgrep -f '{pattern}'; do n=$((n+1)); [ $n -lt 500 ] || exit 1; sleep 0.01; done"
     );
     host.shell(&wait).map(drop)
+}
+
+/// The script runner dies between two runs and during one: the last verdict stays, and the master with it.
+pub(crate) fn dead_script_runner_is_no_verdict() -> Outcome {
+    const SOCKET: &str = "/run/scripts.sock";
+    let lost = |tracker: &TrackerStatus| {
+        let told = "script runner at /run/scripts.sock does not answer";
+        tracker.up == Some(true) && tracker.detail.contains(told)
+    };
+    let runs =
+        |tracker: &TrackerStatus| tracker.up == Some(true) && *tracker.detail == *"exit status: 0";
+    let pair = Pair::new()?;
+    let script =
+        "#!/bin/sh\nwhile [ -e /run/hang ]; do echo $PPID >/run/parent; sleep 0.01; done\n";
+    pair.a.host.write("/run/check.sh", script, 0o755)?;
+    let config = check(json!(["check"]), json!({ "timeout": "20s" }));
+    let a = Vrrpd::start_with_scripts(&pair.a.host, &config, SOCKET)?;
+    let b = Vrrpd::start(&pair.b.host, &only(instance(LOW)))?;
+    a.wait_for_state("VI_1", Master, SOON)?;
+    a.process().wait_for_line(
+        |line| line.contains("no result, the last verdict stays"),
+        SOON,
+    )?;
+
+    let scripts = start_scripts(&pair.a.host, SOCKET)?;
+    wait_for_tracker(&a, runs)?;
+    pair.a.host.write("/run/hang", "", 0o644)?;
+    let pid = scripts.pid().to_string();
+    pair.a.host.shell(
+        "n=0; until [ -s /run/parent ]; do n=$((n+1)); [ $n -lt 500 ] || exit 1; sleep 0.01; done",
+    )?;
+    let parent = pair.a.host.shell("cat /run/parent")?;
+    assert_eq!(parent.trim(), pid, "the script runner runs the script");
+    scripts.kill(Signal::SIGKILL)?;
+    wait_for_tracker(&a, lost)?;
+
+    pair.a.host.shell("rm /run/hang")?;
+    let _scripts = start_scripts(&pair.a.host, SOCKET)?;
+    wait_for_tracker(&a, runs)?;
+    let (a, b) = (a.instance("VI_1")?, b.instance("VI_1")?);
+    assert_eq!((a.state, a.counters.became_master), (Master, 1));
+    assert_eq!((b.state, b.counters.became_master), (Backup, 0));
+    Ok(())
 }
 
 /// Waits until the only tracker in the status is as `wanted`.

@@ -68,7 +68,7 @@ pub(crate) fn listen(path: &Path) -> io::Result<std::os::unix::net::UnixListener
 }
 
 /// Binds a socket with this mode at `path`, in place of a former one.
-pub(super) fn bind(path: &Path, mode: u32) -> io::Result<std::os::unix::net::UnixListener> {
+pub(crate) fn bind(path: &Path, mode: u32) -> io::Result<std::os::unix::net::UnixListener> {
     if let Some(directory) = path.parent() {
         std::fs::create_dir_all(directory)?;
     }

@@ -116,13 +116,13 @@ impl Follower {
     pub(super) fn new(
         file: PathBuf,
         params: ServiceParams,
+        runner: Runner,
         units: Units,
         inbox: Inbox,
         log: Log,
     ) -> Self {
         let resources_board = resources::StatusHandle::default();
-        let runner = Runner::default();
-        runner.users().look_up(params.users());
+        runner.look_up(params.users());
         let mut follower = Self {
             file,
             reading: None,
@@ -366,7 +366,7 @@ impl Follower {
         };
         let (node, params) = ServiceParams::split(loaded);
         self.running = Arc::clone(&params.node);
-        self.runner.users().look_up(params.users());
+        self.runner.look_up(params.users());
         self.longest_hand_over = params.longest_hand_over;
         self.notifier.configure(params.notify);
         // First the node, so that it knows the tracker or name of every result.

@@ -12,6 +12,7 @@ mod params;
 mod process;
 mod program;
 pub(crate) mod resources;
+pub(crate) mod script_runner;
 mod systemd;
 mod trackers;
 mod users;
@@ -36,6 +37,7 @@ use self::children::{Ends, reap_orphans, settle};
 use self::commands::{Executor, ReloadRequest, Store};
 use self::follower::Follower;
 pub(crate) use self::params::ServiceParams;
+use self::program::Runner;
 use crate::channel::{Inbox, Message, NodeEvents};
 use crate::log_writer::Log;
 use crate::state_files::StateFiles;
@@ -53,6 +55,8 @@ pub(crate) struct Services {
     pub(crate) file: PathBuf,
     /// Parameters, until a reload.
     pub(crate) params: ServiceParams,
+    /// Socket of the script runner, if that runs the programs.
+    pub(crate) scripts: Option<PathBuf>,
     /// Socket that claims the network namespace.
     pub(crate) claim: Option<std::os::unix::net::UnixListener>,
     /// Listening control socket, if there is one.
@@ -203,6 +207,7 @@ impl Services {
         let mut follower = Follower::new(
             self.file,
             self.params,
+            Runner::new(self.scripts),
             Units::new(system_address()),
             self.inbox.clone(),
             self.log.clone(),

@@ -3,6 +3,7 @@
 //! A command receives the event in its environment and as one line of JSON on its standard
 //! input. It is [run](Runner::run) in the same way as a check script.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::future::pending;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -207,7 +208,7 @@ fn environment(
     owner: &Subject,
     news: &Notification,
     command: &Command,
-) -> Vec<(&'static str, String)> {
+) -> Vec<(Cow<'static, str>, String)> {
     let mut addresses = String::new();
     for address in command.addresses.iter() {
         let address = address.to_string();
@@ -233,7 +234,8 @@ fn environment(
         ("VRRP_ADDRESSES", addresses),
         ("VRRP_AGAIN", news.again.to_string()),
     ];
-    instance.into_iter().chain(group).chain(told).collect()
+    let all = instance.into_iter().chain(group).chain(told);
+    all.map(|(name, value)| (name.into(), value)).collect()
 }
 
 const fn instance(owner: &Subject) -> Option<&Arc<str>> {
@@ -243,7 +245,7 @@ const fn instance(owner: &Subject) -> Option<&Arc<str>> {
     }
 }
 
-fn input(owner: &Subject, news: &Notification, command: &Command) -> Vec<u8> {
+fn input(owner: &Subject, news: &Notification, command: &Command) -> String {
     let object = json!({
         "instance": instance(owner),
         "group": command.group,
@@ -255,7 +257,7 @@ fn input(owner: &Subject, news: &Notification, command: &Command) -> Vec<u8> {
         "addresses": command.addresses,
         "again": news.again,
     });
-    format!("{object}\n").into_bytes()
+    format!("{object}\n")
 }
 
 /// Arguments that keepalived appends to a command (keepalived.conf(5), `notify`).

@@ -7,17 +7,22 @@
 //!
 //! A program is started on another thread: its file system or the user database may not answer. The
 //! timeout includes that.
+//!
+//! With a [script runner](super::script_runner) it is that process which does all this, as other users.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
+use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::unix::pipe;
 use tokio::process::Command;
@@ -26,6 +31,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use vrrp_linux::ids::run_as;
 
 use super::children::{Child, kill_unless_ended};
+use super::script_runner::{self, RemoteEnd};
 use super::users::{Account, Users};
 
 /// Most bytes of output that are kept.
@@ -53,16 +59,23 @@ const OWN_VARIABLES: [&str; 9] = [
 ];
 
 /// Program, never a shell, and its parameters.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Program {
     /// Path and arguments.
     pub(super) command: Vec<String>,
-    /// User that runs it; `None` for the daemon's user.
+    /// User that runs it; `None` for the user of this process, or the default user of the script runner.
     pub(super) user: Option<String>,
-    /// Additions to the daemon's own environment.
-    pub(super) environment: Vec<(&'static str, String)>,
+    /// Additions to the environment of this process, or of the script runner.
+    pub(super) environment: Vec<(Cow<'static, str>, String)>,
     /// Standard input; `None` for an empty one.
-    pub(super) input: Option<Vec<u8>>,
+    pub(super) input: Option<String>,
+}
+
+impl Program {
+    /// Its path, for messages: the arguments may be secrets.
+    pub(super) fn path(&self) -> String {
+        self.command.first().cloned().unwrap_or_default()
+    }
 }
 
 /// End of a run.
@@ -79,6 +92,16 @@ pub(super) enum Outcome {
     TooSlow { after: Duration, rest: Rest },
     /// The program did not start.
     Impossible { program: String, error: io::Error },
+}
+
+/// The script runner did not answer, which says nothing of the program.
+#[derive(Debug, thiserror::Error)]
+#[error("the script runner at {} does not answer: {error}", socket.display())]
+pub(super) struct RunnerLost {
+    /// Socket of the script runner.
+    pub(super) socket: PathBuf,
+    /// The reason.
+    pub(super) error: io::Error,
 }
 
 /// Text of a program with its control characters escaped: it goes to logs and terminals.
@@ -100,9 +123,20 @@ pub(super) enum Rest {
     Killed(Child),
     /// It has not started yet. It is killed as soon as it has.
     Starting(JoinHandle<io::Result<Started>>),
+    /// The script runner kills it.
+    Elsewhere { has_started: bool, end: RemoteEnd },
 }
 
 impl Rest {
+    /// Whether the program had started.
+    pub(super) const fn has_started(&self) -> bool {
+        match self {
+            Self::Killed(_) => true,
+            Self::Starting(_) => false,
+            Self::Elsewhere { has_started, .. } => *has_started,
+        }
+    }
+
     /// Waits until the program has ended.
     pub(super) async fn wait(self) {
         let mut child = match self {
@@ -112,6 +146,7 @@ impl Rest {
                 Ok(Ok(Started { child, .. })) => child,
                 Ok(Err(_)) | Err(_) => return,
             },
+            Self::Elsewhere { end, .. } => return end.wait().await,
         };
         let _ = child.wait().await;
     }
@@ -130,9 +165,9 @@ impl Outcome {
             }
             Self::TooSlow { after, rest } => {
                 let limit = after.as_secs_f64();
-                let text = match rest {
-                    Rest::Killed(_) => format!("killed, because it took longer than {limit} s"),
-                    Rest::Starting(_) => format!(
+                let text = match rest.has_started() {
+                    true => format!("killed, because it took longer than {limit} s"),
+                    false => format!(
                         "not started within {limit} s: its file system or the user database does not answer"
                     ),
                 };
@@ -149,18 +184,38 @@ impl Outcome {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Runner {
     users: Users,
+    /// Socket of the script runner, if that runs the programs.
+    socket: Option<Arc<Path>>,
     /// Readers of the output of processes that ended runs left in the background, by command.
     left: Arc<Mutex<BTreeMap<Vec<String>, VecDeque<AbortHandle>>>>,
 }
 
 impl Runner {
-    /// The users that run programs.
-    pub(super) const fn users(&self) -> &Users {
-        &self.users
+    /// A runner that leaves all programs to the script runner with this socket, if there is one.
+    pub(super) fn new(socket: Option<PathBuf>) -> Self {
+        Self {
+            socket: socket.map(Arc::from),
+            ..Self::default()
+        }
+    }
+
+    /// Looks up the users that run programs, if this process starts them.
+    pub(super) fn look_up(&self, names: BTreeSet<String>) {
+        if self.socket.is_none() {
+            self.users.look_up(names);
+        }
     }
 
     /// Runs a program once, with the timeout `limit`. Kills it if the future is dropped before its end.
-    pub(super) async fn run(&self, mut program: Program, limit: Duration) -> Outcome {
+    pub(super) async fn run(&self, program: Program, limit: Duration) -> Outcome {
+        match &self.socket {
+            Some(socket) => script_runner::run(socket, program, limit).await,
+            None => self.run_here(program, limit).await,
+        }
+    }
+
+    /// As [`run`](Self::run), as a child of this process.
+    pub(super) async fn run_here(&self, mut program: Program, limit: Duration) -> Outcome {
         let (command, input) = (program.command.clone(), program.input.take());
         let has_input = input.is_some();
         let users = self.users.clone();
@@ -172,7 +227,7 @@ impl Runner {
     async fn run_started(
         &self,
         command: Vec<String>,
-        input: Option<Vec<u8>>,
+        input: Option<String>,
         limit: Duration,
         start: impl FnOnce() -> io::Result<Started> + Send + 'static,
     ) -> Outcome {
@@ -201,7 +256,7 @@ impl Runner {
         let writer = child.take_stdin().zip(input);
         let writer = writer.map(|(mut stream, input)| {
             // A program need not read its whole input.
-            tokio::spawn(async move { stream.write_all(&input).await.is_ok() })
+            tokio::spawn(async move { stream.write_all(input.as_bytes()).await.is_ok() })
         });
         let ended = timeout_at(deadline, child.wait()).await;
         if let Some(writer) = writer {
@@ -269,7 +324,7 @@ fn start(program: &Program, has_input: bool, users: &Users) -> io::Result<Starte
             program
                 .environment
                 .iter()
-                .map(|(name, value)| (name, value)),
+                .map(|(name, value)| (name.as_ref(), value)),
         )
         .stdin(match has_input {
             true => Stdio::piped(),

@@ -204,7 +204,14 @@ impl Rig {
             longest_hand_over: Duration::ZERO,
         };
         Self {
-            follower: Follower::new("/nonexistent".into(), params, units, inbox, log),
+            follower: Follower::new(
+                "/nonexistent".into(),
+                params,
+                Runner::default(),
+                units,
+                inbox,
+                log,
+            ),
             fake,
             directory,
             messages,

@@ -36,9 +36,9 @@ fn command_gets_instance_and_group() {
         let environment = environment(owner, &news, &command);
         let names = environment
             .into_iter()
-            .filter(|(name, _)| ["VRRP_INSTANCE", "VRRP_GROUP"].contains(name));
+            .filter(|(name, _)| ["VRRP_INSTANCE", "VRRP_GROUP"].contains(&name.as_ref()));
         let object: serde_json::Value =
-            serde_json::from_slice(&input(owner, &news, &command)).unwrap();
+            serde_json::from_str(&input(owner, &news, &command)).unwrap();
         (
             names
                 .map(|(name, value)| format!("{name}={value}"))

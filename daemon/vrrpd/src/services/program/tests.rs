@@ -228,8 +228,8 @@ fn kept_output_is_limited() {
 fn program_gets_environment_and_input() {
     let program = Program {
         command: shell("read line; echo $VRRP_TO $line"),
-        environment: vec![("VRRP_TO", "master".to_owned())],
-        input: Some(b"one line\n".to_vec()),
+        environment: vec![("VRRP_TO".into(), "master".to_owned())],
+        input: Some("one line\n".to_owned()),
         ..Program::default()
     };
     let said = block_on(async { Runner::default().run(program, PATIENCE).await.describe() });
@@ -241,7 +241,7 @@ fn unread_input_does_not_block() {
     let program = Program {
         command: shell("exit 4"),
         // More than the buffer of a pipe.
-        input: Some(vec![b'x'; 1 << 20]),
+        input: Some("x".repeat(1 << 20)),
         ..Program::default()
     };
     let said = block_on(async { Runner::default().run(program, PATIENCE).await.describe() });

@@ -5,6 +5,8 @@ use std::io;
 
 use nix::libc::{EAGAIN, EMFILE, ENFILE, ENOBUFS, ENOMEM};
 
+use crate::services::program::RunnerLost;
+
 /// Reason why a probe failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Complaint {
@@ -50,10 +52,15 @@ impl fmt::Display for Complaint {
     }
 }
 
-/// Whether an error means that this process or host lacks descriptors, memory or processes.
-pub(super) fn is_shortage(error: &io::Error) -> bool {
+/// Whether an error means that this process or host lacks descriptors, memory or processes, or that the
+/// script runner does not answer.
+pub(in crate::services) fn is_shortage(error: &io::Error) -> bool {
     let number = error.raw_os_error();
-    number.is_some_and(|number| [EMFILE, ENFILE, ENOMEM, ENOBUFS, EAGAIN].contains(&number))
+    let is_lost = error
+        .get_ref()
+        .is_some_and(|error| error.is::<RunnerLost>());
+    is_lost
+        || number.is_some_and(|number| [EMFILE, ENFILE, ENOMEM, ENOBUFS, EAGAIN].contains(&number))
 }
 
 #[cfg(test)]

@@ -58,7 +58,9 @@ pub(super) async fn follow(file: NumberFile, mut reporter: Reporter) {
         let (verdict, detail) = match seen {
             Ok(seen) => seen,
             Err(shortage) => {
-                reporter.keep(&shortage);
+                if reporter.keep(&shortage).is_err() {
+                    return;
+                }
                 sleep(AGAIN).await;
                 continue;
             }

@@ -30,6 +30,8 @@ use vrrp_config::Probe;
 use vrrp_proto::params::Verdict;
 
 use self::complaint::Complaint;
+#[cfg(test)]
+pub(super) use self::complaint::is_shortage;
 use self::network::Answer;
 use self::process::Census;
 use self::tls::Tls;
@@ -155,19 +157,21 @@ impl Reporter {
                 self.send(Verdict::UP, detail.into())
             }
             Err(Complaint::Down(detail)) => self.report(false, detail),
-            Err(Complaint::Shortage(detail)) => {
-                self.keep(&detail);
-                Ok(())
-            }
+            Err(Complaint::Shortage(detail)) => self.keep(&detail),
         }
     }
 
-    /// Keeps the last verdict after a probe that could not begin. The log gets the reason once.
-    fn keep(&mut self, detail: &str) {
-        if self.shortage.as_deref() != Some(detail) {
-            self.shortage = Some(detail.to_owned());
-            let text = format!("no result, the last verdict stays: {detail}");
-            self.note(Level::WARN, &text);
+    /// Keeps the last verdict after a probe that could not begin. Log and status get the reason once.
+    fn keep(&mut self, detail: &str) -> Result<(), NodeIsGone> {
+        if self.shortage.as_deref() == Some(detail) {
+            return Ok(());
+        }
+        self.shortage = Some(detail.to_owned());
+        let text = format!("no result, the last verdict stays: {detail}");
+        self.note(Level::WARN, &text);
+        match self.last {
+            Some((result, _)) => self.send(result, text.into()),
+            None => Ok(()),
         }
     }
 

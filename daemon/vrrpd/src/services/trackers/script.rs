@@ -23,13 +23,14 @@ pub(super) async fn follow(script: Script, runner: Runner, mut reporter: Reporte
         };
         let outcome = runner.run(program, script.timeout).await;
         let (up, detail) = outcome.describe();
-        match &outcome {
+        let told = match &outcome {
             Outcome::Impossible { error, .. } if is_shortage(error) => reporter.keep(&detail),
             Outcome::Ended { .. } | Outcome::TooSlow { .. } | Outcome::Impossible { .. } => {
-                if reporter.report(up, detail).is_err() {
-                    return;
-                }
+                reporter.report(up, detail)
             }
+        };
+        if told.is_err() {
+            return;
         }
         match outcome {
             // So that it never runs twice at a time.
