@@ -49,6 +49,9 @@ pub(crate) fn drained_master_hands_over_and_returns() -> Outcome {
     a.operate(&["undrain"])?;
     a.wait_for("VI_1", Backup, Master, ended, SOON)?;
     assert!(a.status()?.commands.is_empty());
+    let said = a.operate(&["undrain"])?;
+    let none = "no drain was in force: nothing has changed\n";
+    assert!(said.starts_with(none), "{said}");
     Ok(())
 }
 

@@ -78,6 +78,8 @@ pub(crate) enum Outcome {
         effects: Vec<Effect>,
         /// Commands that stand now.
         standing: Vec<StandingCommand>,
+        /// Number of standing commands that it ended.
+        ended: usize,
     },
     /// No instance has the name. The names of all instances.
     Unknown(Vec<Arc<str>>),

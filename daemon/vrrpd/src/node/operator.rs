@@ -38,6 +38,14 @@ impl Node {
             Some(name) => vec![Arc::clone(name)],
             None => before.keys().cloned().collect(),
         };
+        let mut ends = Vec::new();
+        if let Request::End { command, .. } = &request {
+            ends = self.standing(*command, named.as_ref());
+        }
+        for key in &ends {
+            let (key, by) = (key.clone(), Arc::clone(&by));
+            self.hand(now, Input::EndCommand { key, by });
+        }
         self.give(now, &request, &instances, named.as_ref(), &by);
         let engine = self.turns.engine();
         let effect = |(name, to): (&Arc<str>, State)| Effect {
@@ -52,11 +60,12 @@ impl Node {
         let outcome = Outcome::Done {
             effects: engine.states().map(effect).filter(concerned).collect(),
             standing: engine.standing_commands().cloned().collect(),
+            ended: ends.len(),
         };
         drop(reply.send(outcome));
     }
 
-    /// Hands the inputs of a request for these instances to the engine.
+    /// Hands the inputs of a request for these instances to the engine, except ends of commands.
     fn give(
         &mut self,
         now: Instant,
@@ -82,18 +91,11 @@ impl Node {
                     priority: *value,
                 })
                 .collect(),
-            Request::End { command, .. } => {
-                for key in self.standing(*command, named) {
-                    let by = Arc::clone(by);
-                    self.hand(now, Input::EndCommand { key, by });
-                }
-                return;
-            }
             Request::Announce { .. } => {
                 let router = named.map(|name| &**name);
                 return self.hand(now, Input::Announce(router));
             }
-            Request::Reload { .. } => return,
+            Request::End { .. } | Request::Reload { .. } => return,
         };
         let span = request.lasts().and_then(Lasting::duration);
         for order in orders {

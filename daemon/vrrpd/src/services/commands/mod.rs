@@ -164,8 +164,12 @@ impl Executor {
         match self.ask_node(request.clone(), by).await {
             None => Answer::refused(STOPPING),
             Some(Outcome::Unknown(known)) => report::unknown(&request, &known),
-            Some(Outcome::Done { effects, standing }) => {
-                let mut answer = report::done(&request, &effects, &standing);
+            Some(Outcome::Done {
+                effects,
+                standing,
+                ended,
+            }) => {
+                let mut answer = report::done(&request, &effects, &standing, ended);
                 if request.lasts().is_some() || matches!(request, Request::End { .. }) {
                     let saved = self.store.save(standing).await;
                     answer.problems.extend(saved.err());

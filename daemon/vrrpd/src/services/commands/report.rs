@@ -30,7 +30,12 @@ pub(super) fn unknown(request: &Request, known: &[Arc<str>]) -> Answer {
 }
 
 /// Answer to a request that was carried out.
-pub(super) fn done(request: &Request, effects: &[Effect], standing: &[StandingCommand]) -> Answer {
+pub(super) fn done(
+    request: &Request,
+    effects: &[Effect],
+    standing: &[StandingCommand],
+    ended: usize,
+) -> Answer {
     let mut answer = Answer {
         done: true,
         ..Answer::default()
@@ -48,6 +53,16 @@ pub(super) fn done(request: &Request, effects: &[Effect], standing: &[StandingCo
         } else {
             answer.lines.push(stays(request, instance, *to));
         }
+    }
+    if let Request::End { command, instance } = request
+        && ended == 0
+    {
+        let of = match instance {
+            Scope::All => String::new(),
+            Scope::Name(name) => format!(" of {name}"),
+        };
+        let line = format!("no {command}{of} was in force: nothing has changed");
+        answer.lines.insert(0, line);
     }
     if let Request::End { command, .. } = request
         && standing.iter().any(|other| other.order.kind() != *command)

@@ -91,7 +91,11 @@ impl Rig {
             while let Some(message) = messages.wait(crate::testing::PATIENCE) {
                 if let Message::Operate(operation) = message {
                     let (effects, standing) = (Vec::new(), Vec::new());
-                    let _ = operation.reply.send(Outcome::Done { effects, standing });
+                    let _ = operation.reply.send(Outcome::Done {
+                        effects,
+                        standing,
+                        ended: 0,
+                    });
                 }
             }
         });
