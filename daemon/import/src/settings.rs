@@ -65,6 +65,16 @@ impl<'s> Settings<'s> {
         found.max_by_key(|statement| statement.place())
     }
 
+    /// Takes the only statement with `keyword`, for a keyword whose repetition keepalived rejects.
+    pub(crate) fn only(&self, keyword: &'static str, notes: &mut Notes) -> Option<&'s Statement> {
+        let (first, others) = self.all(keyword).split_first()?;
+        for other in others {
+            let message = format!("`{keyword}` occurs before: keepalived ignores the second one");
+            notes.error(other.place(), message);
+        }
+        Some(first)
+    }
+
     /// Takes the statements inside of all blocks with `keyword`: a list of values.
     pub(crate) fn entries(&self, keyword: &'static str, notes: &mut Notes) -> Vec<&'s Statement> {
         let mut entries = Vec::new();

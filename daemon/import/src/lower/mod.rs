@@ -163,12 +163,19 @@ fn named<'s>(blocks: &[&'s Statement], notes: &mut Notes) -> Vec<(&'s str, &'s S
         }
         if seen.insert(name.text.as_str()) {
             named.push((name.text.as_str(), *block));
-        } else {
+        } else if matches!(keyword.as_str(), "vrrp_instance" | "vrrp_sync_group") {
             let message = format!(
                 "`{keyword} {}` occurs before: keepalived ignores the second one",
                 name.text
             );
             notes.error(name.place, message);
+        } else {
+            // `keepalived -t` accepts a tracker that occurs twice.
+            let message = format!(
+                "`{keyword} {}` occurs before: keepalived uses the first one, and so does this",
+                name.text
+            );
+            notes.differs(name.place, message);
         }
     }
     named

@@ -30,7 +30,7 @@ pub(super) fn lower(
     let mut users: Vec<&Word> = Vec::new();
     let mut place = None;
     for (keyword, event) in EVENTS {
-        let Some(statement) = settings.last(keyword) else {
+        let Some(statement) = settings.only(keyword, notes) else {
             continue;
         };
         let Some(program) = statement.arguments.first() else {
