@@ -187,6 +187,17 @@ impl Statement {
         }
     }
 
+    /// Reports arguments of a keyword that has none.
+    pub(crate) fn without_value(&self, notes: &mut Notes) {
+        if let Some(surplus) = self.arguments.first() {
+            let message = format!(
+                "`{}` has no value: keepalived ignores this word, and so it is left out",
+                self.keyword.text
+            );
+            notes.differs(surplus.place, message);
+        }
+    }
+
     /// Returns a whole number within a range.
     pub(crate) fn number(
         &self,
