@@ -39,7 +39,8 @@ pub(super) fn lower<'s>(
     transport::lower(&mut instance, &settings, notes);
     lvs::lower(&mut instance, statement, &settings, context, notes);
 
-    let addresses = address::addresses(&settings, notes);
+    let name = statement.arguments.first().map_or("", |name| &name.text);
+    let addresses = address::addresses(name, &settings, &mut context.addresses, notes);
     tracks_interface(&mut instance, &settings, &addresses, notes);
     let lists = [
         "virtual_ipaddress",

@@ -26,6 +26,7 @@ use crate::place::Place;
 use crate::read::statement::Statement;
 use crate::report::Notes;
 use crate::settings::Settings;
+use address::Addresses;
 use names::Names;
 use tracker::Trackers;
 
@@ -68,6 +69,7 @@ struct Context<'s> {
     format: Format,
     /// Whether an instance has the IPVS sync daemon.
     has_lvs: bool,
+    addresses: Addresses,
 }
 
 /// Converts all statements.
@@ -87,6 +89,7 @@ pub(crate) fn lower(statements: &[Statement], format: Format, notes: &mut Notes)
         instances: Names::new(&blocks, notes),
         format,
         has_lvs: false,
+        addresses: Addresses::default(),
     };
     let instances: Vec<_> = blocks
         .iter()
