@@ -33,6 +33,13 @@ const RIGHT: &[&str] = &[
     "$MORE= \\\npriority 50 \\\npreempt_delay 1\n$MORE",
     "@here priority 7\n@^here priority wrong\n@other priority wrong",
     "accept\ndebug 1",
+    "accept false",
+    "authentication {\nauth_pass 1111\n}",
+    "track_script {\ncheck weight 5 reverse\n}",
+    "virtual_ipaddress {\n192.0.2.1/24\n}",
+    "virtual_ipaddress_excluded {\n192.0.2.1/24 dev IF\n}",
+    "}\nvrrp_script check {\nscript /bin/false",
+    "}\nvrrp_script tcp {\nscript \"</dev/tcp/127.0.0.1/80\"",
 ];
 
 /// Settings inside of an instance that both reject.
@@ -43,6 +50,9 @@ const WRONG: &[&str] = &[
     "state MAIN",
     "advert_int fast",
     "priority 256",
+    "state MASTER\nstate BACKUP",
+    "notify_master /bin/true\nnotify_master /bin/true",
+    "}\nvrrp_sync_group G {\ngroup { VI_1 }\ngroup { VI_1 }",
     "virtual_ipaddress {\n192.0.2.300\n}",
     "virtual_ipaddress 192.0.2.5",
     "virtual_ipaddress {\n192.0.2.1/33\n}",

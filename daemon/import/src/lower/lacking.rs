@@ -29,12 +29,6 @@ pub(super) const TOP: Table = &[
         &["garp_group"],
         Lacking("vrrpd has one limit for an instance: `announce.pace`; use `vrrp_garp_interval`"),
     ),
-    (
-        &["interface_up_down_delays"],
-        Lacking(
-            "use an `interface` tracker with `upDelay` and `downDelay`; short interruptions are no fault anyway",
-        ),
-    ),
     (&["linkbeat_interfaces", "linkbeat_use_polling"], Same),
     (
         &[

@@ -118,7 +118,7 @@ pub(crate) fn lower(statements: &[Statement], format: Format, notes: &mut Notes)
         .first()
         .map_or_else(Place::default, Statement::place);
     let mut document = Object::default();
-    document.set_some("trackers", context.trackers.finish(), start);
+    document.set_some("trackers", context.trackers.finish(notes), start);
     document.set_some("instances", by_name(instances), start);
     document.set_some("syncGroups", by_name(groups), start);
     context
