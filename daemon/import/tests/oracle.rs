@@ -51,6 +51,7 @@ const WRONG: &[&str] = &[
     "advert_int fast",
     "priority 256",
     "state MASTER\nstate BACKUP",
+    "track_script {\nlate\n}\n}\nvrrp_script late {\nscript /bin/true",
     "notify_master /bin/true\nnotify_master /bin/true",
     "}\nvrrp_sync_group G {\ngroup { VI_1 }\ngroup { VI_1 }",
     "virtual_ipaddress {\n192.0.2.300\n}",

@@ -56,6 +56,8 @@ struct Tracker {
     weight: i64,
     /// Whether the result counts the other way round.
     is_reversed: bool,
+    /// Order of the definition.
+    order: usize,
 }
 
 /// All trackers.
@@ -159,6 +161,7 @@ impl<'s> Trackers<'s> {
                 name,
                 weight,
                 is_reversed,
+                order: statement.order,
             },
         );
     }
@@ -202,6 +205,13 @@ impl<'s> Trackers<'s> {
             notes.unknown(place, &format!("name in {}", kind.keyword()), given, known);
             return None;
         };
+        if tracker.order > entry.order {
+            let message = format!(
+                "keepalived ignores `{given}` here, because its definition follows later: write the definition first"
+            );
+            notes.error(place, message);
+            return None;
+        }
         let (mut weight, mut is_reversed) = (tracker.weight, tracker.is_reversed);
         let mut words = entry.arguments.iter();
         while let Some(word) = words.next() {
@@ -547,10 +557,13 @@ fn file(statement: &Statement, settings: &Settings<'_>, notes: &mut Notes) -> Ob
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use serde_json::json;
 
     use crate::Kind::{Differs, Error, NotConverted};
     use crate::testing::{file, instance};
+    use crate::{Format, MemoryFiles, convert};
 
     #[test]
     fn reversed_script_is_inverted_and_its_weight_subtracted() {
@@ -623,6 +636,24 @@ mod tests {
     fn reversed_interface_is_not_converted() {
         let found = instance("", "track_interface {\neth2 weight 5 reverse\n}");
         assert!(found.reports(NotConverted, "5:1: `reverse`"), "{found}");
+    }
+
+    #[test]
+    fn tracker_is_defined_before_it_is_followed() {
+        let instance = "vrrp_instance VI_1 {\ninterface eth1\nvirtual_router_id 1\ntrack_file {\nf\n}\n\
+                        virtual_ipaddress {\n192.0.2.1\n}\n}\n";
+        let definition = "vrrp_track_file f {\nfile /run/f\n}\n";
+        let found = file(&format!("{instance}{definition}"));
+        assert!(
+            found.reports(Error, "5:1: keepalived ignores `f` here"),
+            "{found}"
+        );
+        assert!(file(&format!("{definition}{instance}")).instance()["track"].is_array());
+        let files = MemoryFiles::default()
+            .with("/k.conf", format!("include f.conf\n{instance}"))
+            .with("/f.conf", definition);
+        let conversion = convert(&files, Path::new("/k.conf"), "here", Format::Json);
+        assert!(conversion.output.is_some(), "{}", conversion.report);
     }
 
     #[test]
