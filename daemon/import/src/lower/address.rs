@@ -61,8 +61,8 @@ impl Addresses {
             let message = "this instance has the same address on another device: move it to an instance of its own";
             notes.not_converted(statement.place(), message);
         } else {
-            let message = "the address occurs before in this instance: the first one is used. keepalived counts it \
-                           twice and expects that of other hosts: remove it from their files, too";
+            let message = "the address occurs before in this instance: written once. keepalived counts both, and drops \
+                           advertisements with another number: remove one from the files of all hosts first";
             notes.differs(statement.place(), message);
         }
         false
