@@ -147,12 +147,14 @@ fn routes(instance: &mut Object, settings: &Settings<'_>, notes: &mut Notes) {
     let routes: Vec<Node> = routes
         .filter_map(|entry| routing::route(entry, notes))
         .collect();
+    let routes = routing::distinct(routes, "route", notes);
     let place = routing::place(&routes);
     instance.set_some("routes", routes, place);
     let rules = settings.entries("virtual_rules", notes).into_iter();
     let rules: Vec<Node> = rules
         .filter_map(|entry| routing::rule(entry, notes))
         .collect();
+    let rules = routing::distinct(rules, "rule", notes);
     let place = routing::place(&rules);
     instance.set_some("rules", rules, place);
 }

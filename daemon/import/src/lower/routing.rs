@@ -1,11 +1,13 @@
 //! Virtual routes and rules.
 
 use core::slice::Iter;
+use std::collections::BTreeSet;
 
-use crate::document::{Node, Object};
+use crate::document::{Node, Object, Value};
 use crate::place::Place;
 use crate::read::statement::Statement;
 use crate::read::word::Word;
+use crate::render;
 use crate::report::Notes;
 use crate::settings::number;
 
@@ -377,7 +379,88 @@ fn text(object: &mut Object, key: &str, word: &Word) {
     object.set(key, word.text.as_str(), word.place);
 }
 
+/// Leaves out entries that occur before, which keepalived accepts.
+pub(super) fn distinct(list: Vec<Node>, what: &str, notes: &mut Notes) -> Vec<Node> {
+    let mut seen = BTreeSet::new();
+    let is_new = |node: &Node| {
+        let Value::Object(object) = &node.value else {
+            return true;
+        };
+        let is_new = seen.insert(render::json(object));
+        if !is_new {
+            notes.differs(
+                node.place,
+                format!("the {what} occurs before: written once"),
+            );
+        }
+        is_new
+    };
+    list.into_iter().filter(is_new).collect()
+}
+
 /// Place of a list, that of its first element.
 pub(super) fn place(list: &[Node]) -> Place {
     list.first().map(|node| node.place).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::Kind::{Differs, Error, NotConverted};
+    use crate::testing::instance;
+
+    #[test]
+    fn repeated_routes_and_rules_are_written_once() {
+        let found = instance(
+            "",
+            "virtual_routes {\n10.0.0.0/8 via 192.0.2.9 dev eth1\nto 10.0.0.0/8 gw 192.0.2.9 oif eth1\n}\n\
+             virtual_rules {\nfrom 192.0.2.0/24 table 9\nfrom 192.0.2.0/24 lookup 9\n}",
+        );
+        let route =
+            json!([{ "destination": "10.0.0.0/8", "gateway": "192.0.2.9", "device": "eth1" }]);
+        assert_eq!(found.instance()["routes"], route, "{found}");
+        let rule = json!([{ "from": "192.0.2.0/24", "table": 9 }]);
+        assert_eq!(found.instance()["rules"], rule, "{found}");
+        assert!(
+            found.reports(Differs, "6:1: the route occurs before"),
+            "{found}"
+        );
+        assert!(
+            found.reports(Differs, "10:1: the rule occurs before"),
+            "{found}"
+        );
+    }
+
+    #[test]
+    fn route_without_its_metrics_is_still_a_route() {
+        let found = instance(
+            "",
+            "virtual_routes {\ndefault via 192.0.2.9 mtu 1400\n10.0.0.0/8 tos 4\n}",
+        );
+        let route = json!([{ "destination": "default", "gateway": "192.0.2.9" }]);
+        assert_eq!(found.instance()["routes"], route, "{found}");
+        assert!(
+            found.reports(NotConverted, "5:23: `mtu` of a route"),
+            "{found}"
+        );
+        assert!(
+            found.reports(NotConverted, "6:12: `tos` of a route"),
+            "{found}"
+        );
+    }
+
+    #[test]
+    fn names_of_tables_and_unknown_words_are_reported() {
+        let found = instance("", "virtual_rules {\nfrom 192.0.2.0/24 table blue\n}");
+        assert!(
+            found.reports(NotConverted, "5:25: write the number of the table"),
+            "{found}"
+        );
+        let found = instance("", "virtual_rules {\nform 192.0.2.0/24\n}");
+        assert!(
+            found.reports(Error, "5:1: unknown word in a rule `form`"),
+            "{found}"
+        );
+    }
 }

@@ -220,6 +220,10 @@ impl<'s> Trackers<'s> {
                     words.next();
                     weight = number("weight", value, Kind::WEIGHTS, notes)?.value;
                 }
+                ("weight", None) => {
+                    notes.error(word.place, "`weight` needs a number");
+                    return None;
+                }
                 ("reverse", _) => is_reversed = true,
                 ("noreverse", _) => is_reversed = false,
                 (other, _) => {
@@ -630,6 +634,15 @@ mod tests {
         let beginning = "1:28: `interface_up_down_delays`";
         assert!(found.reports(NotConverted, beginning), "{found}");
         assert_eq!(found.count(NotConverted), 1, "{found}");
+    }
+
+    #[test]
+    fn weight_without_a_number_is_rejected() {
+        let found = instance("", "track_interface {\neth2 weight\n}");
+        assert!(
+            found.reports(Error, "5:6: `weight` needs a number"),
+            "{found}"
+        );
     }
 
     #[test]
