@@ -17,7 +17,7 @@ pub(super) fn lower<'s>(
 ) -> Object {
     let settings = Settings::new(statement.inside());
     let mut instance = Object::default();
-    identity(&mut instance, &settings, context, notes);
+    identity(&mut instance, statement, &settings, context, notes);
     let role = timing::role(&mut instance, &settings, context, notes);
     timing::interval(&mut instance, &settings, &role, notes);
     timing::preemption(&mut instance, &settings, context, &role, notes);
@@ -62,20 +62,29 @@ pub(super) fn lower<'s>(
 /// Interface and VRID.
 fn identity(
     instance: &mut Object,
+    statement: &Statement,
     settings: &Settings<'_>,
     context: &Context<'_>,
     notes: &mut Notes,
 ) {
+    let mut needs = |what| {
+        let message = format!("the instance needs `{what}`");
+        notes.error(statement.value_place(), message);
+    };
     let interface = settings
         .last("interface")
         .or_else(|| context.globals.last("default_interface"));
+    let vrid = settings.last("virtual_router_id");
+    if interface.is_none() {
+        needs("interface NAME");
+    }
+    if vrid.is_none() {
+        needs("virtual_router_id NUMBER");
+    }
     if let Some(Word { text, place }) = interface.and_then(|given| given.one(notes)) {
         instance.set("interface", text.as_str(), *place);
     }
-    let vrid = settings
-        .last("virtual_router_id")
-        .and_then(|given| given.number(1..=255, notes));
-    if let Some(vrid) = vrid {
+    if let Some(vrid) = vrid.and_then(|given| given.number(1..=255, notes)) {
         instance.set("virtualRouterId", vrid.value, vrid.place);
     }
 }
@@ -190,6 +199,15 @@ mod tests {
              virtual_ipaddress {\n192.0.2.1 dev eth2\n}\n}\n",
         );
         assert_eq!(elsewhere.instance()["trackInterface"], true, "{elsewhere}");
+    }
+
+    #[test]
+    fn instance_needs_interface_and_number() {
+        let found = file("vrrp_instance VI_1 {\nvirtual_ipaddress {\n192.0.2.1\n}\n}\n");
+        for what in ["interface NAME", "virtual_router_id NUMBER"] {
+            let beginning = format!("1:15: the instance needs `{what}`");
+            assert!(found.reports(Error, &beginning), "{found}");
+        }
     }
 
     #[test]
