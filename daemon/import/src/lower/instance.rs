@@ -125,7 +125,8 @@ fn tracks_interface(
     notes: &mut Notes,
 ) {
     let untracked = settings.last("dont_track_primary");
-    if let Some(untracked) = untracked.filter(|given| given.flag(notes) == Some(true)) {
+    if let Some(untracked) = untracked {
+        untracked.without_value(notes);
         return instance.set("trackInterface", false, untracked.place());
     }
     let interface = settings
@@ -192,8 +193,10 @@ mod tests {
         let settings = "virtual_ipaddress_excluded {\n192.0.2.7 dev eth2\n}";
         let found = instance("", settings);
         assert_eq!(found.instance()["trackInterface"], json!(null), "{found}");
-        let found = instance("", "dont_track_primary");
+        let found = instance("", "dont_track_primary off");
         assert_eq!(found.instance()["trackInterface"], false, "{found}");
+        let beginning = "4:20: `dont_track_primary` has no value";
+        assert!(found.reports(Differs, beginning), "{found}");
         let elsewhere = file(
             "vrrp_instance VI_1 {\ninterface eth1\nvirtual_router_id 1\n\
              virtual_ipaddress {\n192.0.2.1 dev eth2\n}\n}\n",

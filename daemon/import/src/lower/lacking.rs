@@ -380,12 +380,7 @@ const TIMER: &str = "a late wake-up needs no setting: a master that was stopped 
 /// Keywords of a `vrrp_instance`.
 pub(super) const INSTANCE: Table = &[
     (
-        &[
-            "native_ipv6",
-            "debug",
-            "linkbeat_use_polling",
-            "promote_secondaries",
-        ],
+        &["debug", "linkbeat_use_polling", "promote_secondaries"],
         Same,
     ),
     (

@@ -110,8 +110,14 @@ fn version(
         .last("version")
         .or_else(|| context.globals.last("vrrp_version"));
     let version = given.and_then(|given| given.number(2..=3, notes));
+    let is_ipv6 = is_ipv6(settings);
+    if let Some(native) = settings.last("native_ipv6").filter(|_| !is_ipv6) {
+        let message = "`native_ipv6` does not fit to IPv4 addresses: remove it, or write the IPv4 addresses into \
+                       `virtual_ipaddress_excluded`";
+        notes.error(native.place(), message);
+    }
     let number = match version {
-        _ if is_ipv6(settings) => 3,
+        _ if is_ipv6 => 3,
         Some(At { value, .. }) => value,
         None => 2,
     };
@@ -132,7 +138,7 @@ fn version(
     number
 }
 
-/// Whether the instance advertises IPv6: by its first address, its source or its peers.
+/// Whether the instance advertises IPv6: by its first address, its source, its peers or `native_ipv6`.
 pub(super) fn is_ipv6(settings: &Settings<'_>) -> bool {
     let is_v6 = |text: &str| {
         let address = text.split('/').next().unwrap_or_default();
@@ -156,7 +162,10 @@ pub(super) fn is_ipv6(settings: &Settings<'_>) -> bool {
         .map(|first| &first.keyword)
         .or(source)
         .or(peer.map(|peer| &peer.keyword));
-    hint.is_some_and(|word| is_v6(&word.text))
+    hint.map_or_else(
+        || settings.last("native_ipv6").is_some(),
+        |word| is_v6(&word.text),
+    )
 }
 
 /// Intervals of a version: their unit, and the longest.
@@ -229,6 +238,11 @@ pub(super) fn preemption(
     role: &Role,
     notes: &mut Notes,
 ) {
+    for keyword in ["preempt", "nopreempt"] {
+        for statement in settings.all(keyword) {
+            statement.without_value(notes);
+        }
+    }
     let refusal = settings.last("nopreempt");
     let preempt = settings.last_of(&["preempt", "nopreempt"]);
     let refuses =
@@ -311,9 +325,15 @@ pub(super) fn announcements(
     }
     let gap = globals.last_of(&["vrrp_garp_interval", "vrrp_gna_interval"]);
     if let Some(gap) = gap
-        .and_then(|given| given.seconds(1, notes))
+        .and_then(|given| given.seconds(u32::MAX.into(), notes))
         .filter(|gap| gap.value.0 > 0)
     {
+        if gap.value.0 > SECOND {
+            notes.differs(
+                gap.place,
+                "vrrpd announces at least one address in a second",
+            );
+        }
         let pace = i64::try_from(SECOND / gap.value.0).unwrap_or(1).max(1);
         announce.set("pace", pace, gap.place);
     }
@@ -379,6 +399,35 @@ mod tests {
             "1111",
             "{found}"
         );
+    }
+
+    #[test]
+    fn words_after_nopreempt_are_ignored_as_in_keepalived() {
+        let found = instance("", "nopreempt off");
+        assert_eq!(found.instance()["preempt"], false, "{found}");
+        assert!(
+            found.reports(Differs, "4:11: `nopreempt` has no value"),
+            "{found}"
+        );
+    }
+
+    #[test]
+    fn native_ipv6_decides_without_an_address() {
+        let excluded = "vrrp_instance VI_1 {\ninterface eth1\nvirtual_router_id 1\nnative_ipv6\n\
+                        virtual_ipaddress {\nfe80::1\n}\n}\n";
+        assert_eq!(file(excluded).instance()["version"], json!(null));
+        let found = instance("", "native_ipv6");
+        assert!(
+            found.reports(Error, "4:1: `native_ipv6` does not fit"),
+            "{found}"
+        );
+    }
+
+    #[test]
+    fn slow_announcements_become_one_in_a_second() {
+        let found = instance("global_defs { vrrp_garp_interval 5 }", "");
+        assert_eq!(found.instance()["announce"]["pace"], 1, "{found}");
+        assert!(found.reports(Differs, "1:34: vrrpd announces"), "{found}");
     }
 
     #[test]

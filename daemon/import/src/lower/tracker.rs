@@ -455,9 +455,8 @@ fn script(
             script.set(keyword, count.value, count.place);
         }
     }
-    if let Some(given) = settings.last("init_fail")
-        && given.flag(notes) == Some(true)
-    {
+    if let Some(given) = settings.last("init_fail") {
+        given.without_value(notes);
         script.set("initial", "down", given.place());
     }
     let user = settings
