@@ -51,8 +51,8 @@ fn password(authentication: &mut Object, block: &Statement, role: &Role, notes: 
         }
         Some(("PASS", _)) => {}
         Some(("AH", place)) => {
-            let message = "`auth_type AH`: RFC 3768 has removed it, and vrrpd lacks it: use `auth_type PASS`, or \
-                           `auth_hmac` with version 3";
+            let message = "`auth_type AH`: RFC 3768 has removed it, and vrrpd lacks it: use `auth_type PASS` on all \
+                           hosts first, or `auth_hmac` with version 3: a host with AH drops these advertisements";
             return notes.not_converted(place, message);
         }
         Some((other, place)) => return notes.unknown(place, "type", other, ["PASS", "AH"]),
