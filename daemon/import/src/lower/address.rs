@@ -167,6 +167,13 @@ struct Options {
     is_v6: bool,
 }
 
+/// Scopes with their numbers in /etc/iproute2/rt_scopes.
+const SCOPES: [(&str, &str); 4] = [
+    ("global", "0"),
+    ("site", "200"),
+    ("link", "253"),
+    ("host", "254"),
+];
 /// Options without a value that need no setting.
 const SAME: [&str; 2] = ["home", "no_track"];
 /// Options that are not converted, with the number of their values and the reason.
@@ -256,9 +263,16 @@ impl Options {
                 );
             }
             "brd" | "broadcast" => self.object.set("broadcast", text, value.place),
-            "scope" => match text {
-                "global" | "site" | "link" | "host" => self.object.set("scope", text, value.place),
-                _ => notes.error(value.place, "`scope` must be global, site, link or host"),
+            "scope" => match SCOPES
+                .iter()
+                .find(|(name, number)| text == *name || text == *number)
+            {
+                Some((name, _)) => self.object.set("scope", *name, value.place),
+                None if text == "nowhere" || text.parse::<u8>().is_ok() => {
+                    let message = "addresses have the scopes global, site, link and host only";
+                    notes.not_converted(value.place, message);
+                }
+                None => notes.error(value.place, "`scope` must be global, site, link or host"),
             },
             _ if text == "forever" => {}
             _ => {
@@ -349,6 +363,19 @@ mod tests {
         );
         assert!(
             found.reports(NotConverted, "6:11: `peer` of an address"),
+            "{found}"
+        );
+        let found = instance(
+            "",
+            "virtual_ipaddress {\n192.0.2.1 scope 253\n192.0.2.2 scope 7\n}",
+        );
+        assert_eq!(
+            found.instance()["virtualAddresses"][0]["scope"],
+            "link",
+            "{found}"
+        );
+        assert!(
+            found.reports(NotConverted, "6:17: addresses have the scopes"),
             "{found}"
         );
         let found = instance("", "virtual_ipaddress {\n192.0.2.1 dev\n}");

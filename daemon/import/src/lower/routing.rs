@@ -26,6 +26,7 @@ enum Without {
 type Lacking = (&'static str, usize, Without, &'static str);
 
 const METRICS: &str = "use the `mtu` of the device, or a program of `notify`";
+const ACTION: &str = "it does not depend on the master: write the same rule on all hosts";
 const MARK: &str = "use a mark that nftables sets, and `fwmark`";
 
 const LACKING_OF_ROUTES: &[Lacking] = &[
@@ -120,17 +121,21 @@ const LACKING_OF_RULES: &[Lacking] = &[
         "vrrpd has rules that look up a table only",
     ),
     (
+        "not",
+        0,
+        Without::Whole,
+        "vrrpd has no inverted rules: write a rule for the rest, with a greater priority",
+    ),
+    ("blackhole", 0, Without::Whole, ACTION),
+    ("unreachable", 0, Without::Whole, ACTION),
+    ("prohibit", 0, Without::Whole, ACTION),
+    (
         "l3mdev",
         0,
         Without::Whole,
         "the kernel has this rule when there is a VRF",
     ),
-    (
-        "type",
-        1,
-        Without::Whole,
-        "it does not depend on the master: write the same rule on all hosts",
-    ),
+    ("type", 1, Without::Whole, ACTION),
     (
         "protocol",
         1,
@@ -146,7 +151,17 @@ const LACKING_OF_RULES: &[Lacking] = &[
 ];
 
 /// Types of routes that exist on all hosts.
-const TYPES: [&str; 4] = ["blackhole", "unreachable", "prohibit", "throw"];
+const TYPES: [&str; 9] = [
+    "blackhole",
+    "unreachable",
+    "prohibit",
+    "throw",
+    "local",
+    "broadcast",
+    "multicast",
+    "anycast",
+    "nat",
+];
 
 /// Converts a route; `None` if it has been reported.
 pub(super) fn route(statement: &Statement, notes: &mut Notes) -> Option<Node> {
@@ -169,9 +184,11 @@ pub(super) fn route(statement: &Statement, notes: &mut Notes) -> Option<Node> {
             }
             "scope" => {
                 let given = value(word, &mut words, notes)?;
-                match given.text.parse::<i64>() {
-                    Ok(scope) => route.set("scope", scope, given.place),
-                    Err(_) => text(&mut route, "scope", given),
+                match (given.text.as_str(), given.text.parse::<i64>()) {
+                    ("site", _) => route.set("scope", 200, given.place),
+                    ("nowhere", _) => route.set("scope", 255, given.place),
+                    (_, Ok(scope)) => route.set("scope", scope, given.place),
+                    (_, Err(_)) => text(&mut route, "scope", given),
                 }
             }
             "onlink" => route.set("onLink", true, word.place),
@@ -361,7 +378,10 @@ fn lacking(
         return None;
     };
     for _ in 0..*values {
-        words.next();
+        let is_lock = words.next().is_some_and(|value| value.text == "lock");
+        if is_lock {
+            words.next();
+        }
     }
     notes.not_converted(word.place, format!("`{name}` of a {what}: {reason}"));
     (*without == Without::Option).then_some(())
@@ -448,6 +468,24 @@ mod tests {
             found.reports(NotConverted, "6:12: `tos` of a route"),
             "{found}"
         );
+    }
+
+    #[test]
+    fn words_without_an_equivalent_are_no_mistakes() {
+        let found = instance(
+            "",
+            "virtual_routes {\ndefault via 192.0.2.9 mtu lock 1400 scope site\nlocal 10.0.0.1\n}\n\
+             virtual_rules {\nnot from 192.0.2.0/24 table 9\nfrom 192.0.2.0/24 blackhole\n}",
+        );
+        let route = json!([{ "destination": "default", "gateway": "192.0.2.9", "scope": 200 }]);
+        assert_eq!(found.instance()["routes"], route, "{found}");
+        assert_eq!(found.instance()["rules"], json!(null), "{found}");
+        for place in ["5:23", "6:1", "9:1", "10:19"] {
+            assert!(
+                found.reports(NotConverted, &format!("{place}: ")),
+                "{found}"
+            );
+        }
     }
 
     #[test]
