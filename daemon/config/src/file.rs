@@ -64,6 +64,23 @@ impl From<io::Error> for NoText {
 /// Reads `file`, which is UTF-8 with or without a byte order mark. Blocks while the file system of a
 /// regular file does not answer.
 pub(crate) fn read(file: &Path) -> Result<Text, NoText> {
+    let Contents { bytes, mode } = contents(file)?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = valid.iter().filter(|byte| **byte == b'\n').count() + 1;
+        NoText::Unusable(format!("line {line} contains bytes that are not UTF-8"))
+    })?;
+    Ok(Text { text, mode })
+}
+
+/// As [`read`], with U+FFFD for bytes that are not UTF-8.
+pub(crate) fn read_lossy(file: &Path) -> Result<String, NoText> {
+    let Contents { bytes, .. } = contents(file)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Reads `file` without its byte order mark.
+fn contents(file: &Path) -> Result<Contents, NoText> {
     let kind = fs::metadata(file)?.file_type();
     if kind.is_dir() {
         return Err(NoText::Unusable("it is a directory".to_owned()));
@@ -86,12 +103,7 @@ pub(crate) fn read(file: &Path) -> Result<Text, NoText> {
         [0xef, 0xbb, 0xbf, rest @ ..] => rest.to_vec(),
         _ => bytes,
     };
-    let text = String::from_utf8(bytes).map_err(|error| {
-        let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        let line = valid.iter().filter(|byte| **byte == b'\n').count() + 1;
-        NoText::Unusable(format!("line {line} contains bytes that are not UTF-8"))
-    })?;
-    Ok(Text { text, mode })
+    Ok(Contents { bytes, mode })
 }
 
 /// Contents and mode of a file.

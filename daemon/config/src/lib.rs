@@ -140,14 +140,28 @@ pub fn read(file: &FilePath) -> Result<String, LoadError> {
     text(file).map(|text| text.text)
 }
 
+/// Reads a file of text as [`read`], whose comments may have another encoding: U+FFFD replaces bytes that are
+/// not UTF-8.
+///
+/// # Errors
+///
+/// [`LoadError::Unreadable`] and [`LoadError::Unusable`].
+pub fn read_lossy(file: &FilePath) -> Result<String, LoadError> {
+    file::read_lossy(file).map_err(|no_text| no_text.of(file))
+}
+
 fn text(file: &FilePath) -> Result<Text, LoadError> {
-    file::read(file).map_err(|no_text| {
+    file::read(file).map_err(|no_text| no_text.of(file))
+}
+
+impl NoText {
+    fn of(self, file: &FilePath) -> LoadError {
         let file = file.to_owned();
-        match no_text {
-            NoText::Unreadable(source) => LoadError::Unreadable { file, source },
-            NoText::Unusable(reason) => LoadError::Unusable { file, reason },
+        match self {
+            Self::Unreadable(source) => LoadError::Unreadable { file, source },
+            Self::Unusable(reason) => LoadError::Unusable { file, reason },
         }
-    })
+    }
 }
 
 /// Treatment of passwords and keys in separate files.

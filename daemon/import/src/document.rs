@@ -50,7 +50,33 @@ impl Object {
     }
 
     pub(crate) fn has(&self, key: &str) -> bool {
-        self.0.iter().any(|(other, _)| other == key)
+        self.get(key).is_some()
+    }
+
+    pub(crate) fn get(&self, key: &str) -> Option<&Node> {
+        let found = self.0.iter().find(|(other, _)| other == key);
+        found.map(|(_, node)| node)
+    }
+
+    pub(crate) fn get_mut(&mut self, key: &str) -> Option<&mut Value> {
+        let found = self.0.iter_mut().find(|(other, _)| other == key);
+        found.map(|(_, node)| &mut node.value)
+    }
+
+    pub(crate) fn remove(&mut self, key: &str) -> Option<Node> {
+        let at = self.0.iter().position(|(other, _)| other == key)?;
+        Some(self.0.remove(at).1)
+    }
+
+    /// Exchanges the values of two keys, of which each may be missing.
+    pub(crate) fn swap(&mut self, one: &str, other: &str) {
+        for (key, _) in &mut self.0 {
+            if key == one {
+                other.clone_into(key);
+            } else if key == other {
+                one.clone_into(key);
+            }
+        }
     }
 }
 

@@ -26,6 +26,8 @@ mod read;
 mod render;
 mod report;
 mod settings;
+#[cfg(test)]
+mod testing;
 
 use std::path::Path;
 

@@ -65,6 +65,16 @@ impl<'s> Settings<'s> {
         found.max_by_key(|statement| statement.place())
     }
 
+    /// Takes the only statement with `keyword`, for a keyword whose repetition keepalived rejects.
+    pub(crate) fn only(&self, keyword: &'static str, notes: &mut Notes) -> Option<&'s Statement> {
+        let (first, others) = self.all(keyword).split_first()?;
+        for other in others {
+            let message = format!("`{keyword}` occurs before: keepalived ignores the second one");
+            notes.error(other.place(), message);
+        }
+        Some(first)
+    }
+
     /// Takes the statements inside of all blocks with `keyword`: a list of values.
     pub(crate) fn entries(&self, keyword: &'static str, notes: &mut Notes) -> Vec<&'s Statement> {
         let mut entries = Vec::new();
@@ -174,6 +184,17 @@ impl Statement {
                 self.place(),
                 format!("`{}` has no block", self.keyword.text),
             );
+        }
+    }
+
+    /// Reports arguments of a keyword that has none.
+    pub(crate) fn without_value(&self, notes: &mut Notes) {
+        if let Some(surplus) = self.arguments.first() {
+            let message = format!(
+                "`{}` has no value: keepalived ignores this word, and so it is left out",
+                self.keyword.text
+            );
+            notes.differs(surplus.place, message);
         }
     }
 

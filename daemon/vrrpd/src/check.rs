@@ -124,8 +124,10 @@ fn explain(file: &Path, error: LoadError) -> Failed {
 
 /// Whether a file is invalid because it is a configuration of keepalived.
 fn is_foreign(file: &Path, error: &LoadError) -> bool {
-    matches!(error, LoadError::Invalid { .. })
-        && vrrp_config::read(file).is_ok_and(|text| is_keepalived(&text))
+    matches!(
+        error,
+        LoadError::Invalid { .. } | LoadError::Unusable { .. }
+    ) && vrrp_config::read_lossy(file).is_ok_and(|text| is_keepalived(&text))
 }
 
 pub(crate) fn schema() -> Result<(), Failed> {

@@ -13,7 +13,7 @@ pub(crate) fn convert(options: &ConvertOptions) -> Result<(), Failed> {
     // A file that cannot be read is no mistake in a configuration.
     let files = FileSystem {
         file: &options.file,
-        text: vrrp_config::read(&options.file)?,
+        text: vrrp_config::read_lossy(&options.file)?,
     };
     let format = match options.to {
         Format::Json => vrrp_import::Format::Json,
@@ -36,7 +36,7 @@ pub(crate) fn convert(options: &ConvertOptions) -> Result<(), Failed> {
 pub(crate) fn json(file: &Path) -> Result<String, Failed> {
     let files = FileSystem {
         file,
-        text: vrrp_config::read(file)?,
+        text: vrrp_config::read_lossy(file)?,
     };
     let id = cli::this_host();
     let Conversion { output, report } =
@@ -65,7 +65,7 @@ impl Files for FileSystem<'_> {
         if path == self.file {
             return Ok(self.text.clone());
         }
-        vrrp_config::read(path).map_err(|error| error.to_string())
+        vrrp_config::read_lossy(path).map_err(|error| error.to_string())
     }
 
     fn entries(&self, directory: &Path) -> Vec<String> {

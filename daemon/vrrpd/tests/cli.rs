@@ -159,6 +159,17 @@ fn mistakes_of_keepalived_conf_leave_no_configuration() {
 }
 
 #[test]
+fn comments_of_keepalived_conf_may_have_another_encoding() {
+    // "\u{4e2d}\u{6587}" in GBK.
+    let conf = [b"! \xd6\xd0\xce\xc4\n", KEEPALIVED.as_bytes()].concat();
+    let file = File::with_bytes("gbk.conf", &conf);
+    let output = vrrpd(&["convert", file.name()]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let output = vrrpd(&["check", file.name()]);
+    assert!(text(&output.stderr).contains("vrrpd convert"), "{output:?}");
+}
+
+#[test]
 fn check_recognises_keepalived_conf() {
     let file = File::with("foreign.conf", KEEPALIVED);
     let output = vrrpd(&["check", file.name()]);
@@ -410,6 +421,10 @@ struct File {
 
 impl File {
     fn with(name: &str, content: &str) -> Self {
+        Self::with_bytes(name, content.as_bytes())
+    }
+
+    fn with_bytes(name: &str, content: &[u8]) -> Self {
         let path = std::env::temp_dir().join(format!("vrrpd-{}-{name}", std::process::id()));
         std::fs::write(&path, content).expect("the file can be written");
         // Like a file with a password.

@@ -1,6 +1,7 @@
 //! Passwords and keys.
 
 use super::lacking;
+use super::timing::Role;
 use crate::document::Object;
 use crate::read::statement::Statement;
 use crate::read::word::Word;
@@ -11,13 +12,13 @@ use crate::settings::{Settings, number};
 pub(super) fn lower(
     instance: &mut Object,
     settings: &Settings<'_>,
-    version: i64,
+    role: &Role,
     notes: &mut Notes,
 ) {
     let mut authentication = Object::default();
     let block = settings.last("authentication");
     if let Some(block) = block {
-        password(&mut authentication, block, version, notes);
+        password(&mut authentication, block, role, notes);
     }
     let block_of_keys = settings.last("auth_hmac");
     if let Some(block) = block_of_keys {
@@ -33,7 +34,7 @@ pub(super) fn lower(
 /// Longest password in a packet.
 const PASSWORD: usize = 8;
 
-fn password(authentication: &mut Object, block: &Statement, version: i64, notes: &mut Notes) {
+fn password(authentication: &mut Object, block: &Statement, role: &Role, notes: &mut Notes) {
     let settings = secrets(block, notes);
     let kind = settings
         .last("auth_type")
@@ -43,19 +44,28 @@ fn password(authentication: &mut Object, block: &Statement, version: i64, notes:
         .and_then(|given| given.one(notes));
     settings.finish("authentication", lacking::NONE, notes);
     match kind.map(|word| (word.text.as_str(), word.place)) {
+        Some(("PASS" | "AH", _)) if role.strict.is_some() => {
+            let message =
+                "keepalived ignores `authentication` with strict mode, and so it is left out";
+            return notes.differs(block.place(), message);
+        }
         Some(("PASS", _)) => {}
         Some(("AH", place)) => {
-            let message = "`auth_type AH`: RFC 3768 has removed it, and vrrpd lacks it: use `auth_type PASS`, or \
-                           `auth_hmac` with version 3";
+            let message = "`auth_type AH`: RFC 3768 has removed it, and vrrpd lacks it: use `auth_type PASS` on all \
+                           hosts first, or `auth_hmac` with version 3: a host with AH drops these advertisements";
             return notes.not_converted(place, message);
         }
         Some((other, place)) => return notes.unknown(place, "type", other, ["PASS", "AH"]),
-        None => return notes.error(block.place(), "`authentication` needs `auth_type PASS`"),
+        None => {
+            let message =
+                "without `auth_type PASS` keepalived uses no authentication, and neither does this";
+            return notes.differs(block.place(), message);
+        }
     }
     let Some(Word { text, place }) = password else {
         return notes.error(block.place(), "`authentication` needs `auth_pass`");
     };
-    if version == 3 {
+    if role.version == 3 {
         let message = "version 3 has no password (RFC 9568 section 9): left out, as keepalived does; use \
                        `auth_hmac`";
         return notes.not_converted(block.place(), message);
@@ -125,4 +135,53 @@ fn secrets<'s>(block: &'s Statement, notes: &mut Notes) -> Settings<'s> {
         notes.hide(word.place);
     }
     Settings::new(block.inside())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::Kind::{Differs, Error, NotConverted};
+    use crate::testing::instance;
+
+    #[test]
+    fn password_without_a_type_is_left_out() {
+        let found = instance("", "authentication {\nauth_pass 1111\n}");
+        assert_eq!(found.instance()["authentication"], json!(null), "{found}");
+        assert!(
+            found.reports(Differs, "4:1: without `auth_type PASS`"),
+            "{found}"
+        );
+    }
+
+    #[test]
+    fn password_is_cut_to_eight_bytes_between_characters() {
+        let found = instance(
+            "",
+            "authentication {\nauth_type PASS\nauth_pass 1234567ü\n}",
+        );
+        assert_eq!(
+            found.instance()["authentication"]["pass"]["password"],
+            "1234567",
+            "{found}"
+        );
+        assert!(
+            found.reports(Differs, "6:11: the password has 9 bytes"),
+            "{found}"
+        );
+    }
+
+    #[test]
+    fn type_without_a_password_is_rejected() {
+        let found = instance("", "authentication {\nauth_type PASS\n}");
+        assert!(
+            found.reports(Error, "4:1: `authentication` needs `auth_pass`"),
+            "{found}"
+        );
+        let found = instance("", "authentication {\nauth_type AH\nauth_pass 1\n}");
+        assert!(
+            found.reports(NotConverted, "5:11: `auth_type AH`"),
+            "{found}"
+        );
+    }
 }

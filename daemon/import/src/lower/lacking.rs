@@ -29,12 +29,6 @@ pub(super) const TOP: Table = &[
         &["garp_group"],
         Lacking("vrrpd has one limit for an instance: `announce.pace`; use `vrrp_garp_interval`"),
     ),
-    (
-        &["interface_up_down_delays"],
-        Lacking(
-            "use an `interface` tracker with `upDelay` and `downDelay`; short interruptions are no fault anyway",
-        ),
-    ),
     (&["linkbeat_interfaces", "linkbeat_use_polling"], Same),
     (
         &[
@@ -386,12 +380,7 @@ const TIMER: &str = "a late wake-up needs no setting: a master that was stopped 
 /// Keywords of a `vrrp_instance`.
 pub(super) const INSTANCE: Table = &[
     (
-        &[
-            "native_ipv6",
-            "debug",
-            "linkbeat_use_polling",
-            "promote_secondaries",
-        ],
+        &["debug", "linkbeat_use_polling", "promote_secondaries"],
         Same,
     ),
     (

@@ -26,6 +26,7 @@ use crate::place::Place;
 use crate::read::statement::Statement;
 use crate::report::Notes;
 use crate::settings::Settings;
+use address::Addresses;
 use names::Names;
 use tracker::Trackers;
 
@@ -68,6 +69,7 @@ struct Context<'s> {
     format: Format,
     /// Whether an instance has the IPVS sync daemon.
     has_lvs: bool,
+    addresses: Addresses,
 }
 
 /// Converts all statements.
@@ -87,6 +89,7 @@ pub(crate) fn lower(statements: &[Statement], format: Format, notes: &mut Notes)
         instances: Names::new(&blocks, notes),
         format,
         has_lvs: false,
+        addresses: Addresses::default(),
     };
     let instances: Vec<_> = blocks
         .iter()
@@ -115,7 +118,7 @@ pub(crate) fn lower(statements: &[Statement], format: Format, notes: &mut Notes)
         .first()
         .map_or_else(Place::default, Statement::place);
     let mut document = Object::default();
-    document.set_some("trackers", context.trackers.finish(), start);
+    document.set_some("trackers", context.trackers.finish(notes), start);
     document.set_some("instances", by_name(instances), start);
     document.set_some("syncGroups", by_name(groups), start);
     context
@@ -163,12 +166,19 @@ fn named<'s>(blocks: &[&'s Statement], notes: &mut Notes) -> Vec<(&'s str, &'s S
         }
         if seen.insert(name.text.as_str()) {
             named.push((name.text.as_str(), *block));
-        } else {
+        } else if matches!(keyword.as_str(), "vrrp_instance" | "vrrp_sync_group") {
             let message = format!(
                 "`{keyword} {}` occurs before: keepalived ignores the second one",
                 name.text
             );
             notes.error(name.place, message);
+        } else {
+            // `keepalived -t` accepts a tracker that occurs twice.
+            let message = format!(
+                "`{keyword} {}` occurs before: keepalived uses the first one, and so does this",
+                name.text
+            );
+            notes.differs(name.place, message);
         }
     }
     named

@@ -30,14 +30,21 @@ pub(super) fn lower(
     let mut users: Vec<&Word> = Vec::new();
     let mut place = None;
     for (keyword, event) in EVENTS {
-        let Some(statement) = settings.last(keyword) else {
+        let Some(statement) = settings.only(keyword, notes) else {
             continue;
         };
         let Some(program) = statement.arguments.first() else {
             notes.error(statement.place(), format!("`{keyword}` needs a program"));
             continue;
         };
-        let words = command(shell_words(&program.text, true), program.place, notes);
+        let words = shell_words(&program.text, true);
+        if words.is_empty() {
+            let message =
+                format!("`{keyword}` has no program: keepalived runs none, and so it is left out");
+            notes.differs(program.place, message);
+            continue;
+        }
+        let words = command(words, program.place, notes);
         notify.set(event, Value::texts(words, program.place), program.place);
         place.get_or_insert(statement.place());
         if statement.arguments.len() > 1 {
@@ -94,4 +101,43 @@ pub(super) fn place(settings: &Settings<'_>) -> Option<Place> {
         .iter()
         .filter_map(|(keyword, _)| settings.last(keyword));
     places.map(Statement::place).min()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::Kind::{Differs, Error, NotConverted};
+    use crate::testing::instance;
+
+    #[test]
+    fn empty_program_is_left_out() {
+        let found = instance("", "notify_master \"\"\nnotify_backup /bin/b");
+        assert_eq!(
+            found.instance()["notify"],
+            json!({ "backup": ["/bin/b"] }),
+            "{found}"
+        );
+        assert!(
+            found.reports(Differs, "4:15: `notify_master` has no program"),
+            "{found}"
+        );
+        let found = instance("", "notify_master");
+        assert!(
+            found.reports(Error, "4:1: `notify_master` needs a program"),
+            "{found}"
+        );
+    }
+
+    #[test]
+    fn programs_of_an_instance_have_one_user() {
+        let found = instance(
+            "",
+            "notify_master \"/bin/a 'b c'\" web\nnotify_backup /bin/b mail mail",
+        );
+        let notify = json!({ "master": ["/bin/a", "b c"], "backup": ["/bin/b"], "user": "web" });
+        assert_eq!(found.instance()["notify"], notify, "{found}");
+        let beginning = "5:22: all programs of `notify` have one user in vrrpd: `web`";
+        assert!(found.reports(NotConverted, beginning), "{found}");
+    }
 }

@@ -15,9 +15,17 @@ pub(super) fn command(mut words: Vec<String>, place: Place, notes: &mut Notes) -
         );
         return words;
     };
+    if program.starts_with("</") {
+        let message = "keepalived gives a redirection to /bin/sh, and so does this. Only bash opens /dev/tcp: with \
+                       another shell the command always fails; vrrpd has `tcp` trackers for the port of a service";
+        notes.differs(place, message);
+        let quoted = words.iter().skip(1).map(|word| format!(" '{word}'"));
+        let line: String = core::iter::once(program.clone()).chain(quoted).collect();
+        return ["/bin/sh", "-c", &line].map(str::to_owned).into();
+    }
     if program.starts_with(['<', '>', '|', '&', ';']) {
-        let message = "this is no program, and neither keepalived nor vrrpd runs a shell: write \
-                       `/bin/sh -c '...'`; for the port of a service vrrpd has `tcp` trackers";
+        let message =
+            "this is no program, and keepalived does not find it: write `/bin/sh -c '...'`";
         notes.error(place, message);
     } else if !program.starts_with('/') {
         let message = format!(
@@ -64,4 +72,50 @@ pub(super) fn user_of<'s>(
         notes.differs(group.place, "programs run with the groups of their user");
     }
     Some(user)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::Kind::{Differs, Error};
+    use crate::testing::{Converted, file};
+
+    fn script(line: &str) -> Converted {
+        file(&format!("vrrp_script check {{\n{line}\ntimeout 1\n}}\n"))
+    }
+
+    #[test]
+    fn redirection_runs_in_a_shell_as_in_keepalived() {
+        let found = script("script \"</dev/tcp/127.0.0.1/80\"");
+        let command = json!(["/bin/sh", "-c", "</dev/tcp/127.0.0.1/80"]);
+        assert_eq!(
+            found.json["trackers"]["check"]["script"]["command"], command,
+            "{found}"
+        );
+        assert!(
+            found.reports(Differs, "2:8: keepalived gives a redirection"),
+            "{found}"
+        );
+    }
+
+    #[test]
+    fn pipe_is_no_program() {
+        let found = script("script \"| cat\"");
+        assert!(found.reports(Error, "2:8: this is no program"), "{found}");
+    }
+
+    #[test]
+    fn program_without_a_directory_is_found_in_path() {
+        let found = script("script \"killall -0 haproxy\"");
+        let command = json!(["/usr/bin/env", "killall", "-0", "haproxy"]);
+        assert_eq!(
+            found.json["trackers"]["check"]["script"]["command"], command,
+            "{found}"
+        );
+        assert!(
+            found.reports(Differs, "2:8: vrrpd runs absolute paths only"),
+            "{found}"
+        );
+    }
 }

@@ -1,11 +1,13 @@
 //! Virtual routes and rules.
 
 use core::slice::Iter;
+use std::collections::BTreeSet;
 
-use crate::document::{Node, Object};
+use crate::document::{Node, Object, Value};
 use crate::place::Place;
 use crate::read::statement::Statement;
 use crate::read::word::Word;
+use crate::render;
 use crate::report::Notes;
 use crate::settings::number;
 
@@ -24,6 +26,7 @@ enum Without {
 type Lacking = (&'static str, usize, Without, &'static str);
 
 const METRICS: &str = "use the `mtu` of the device, or a program of `notify`";
+const ACTION: &str = "it does not depend on the master: write the same rule on all hosts";
 const MARK: &str = "use a mark that nftables sets, and `fwmark`";
 
 const LACKING_OF_ROUTES: &[Lacking] = &[
@@ -118,17 +121,21 @@ const LACKING_OF_RULES: &[Lacking] = &[
         "vrrpd has rules that look up a table only",
     ),
     (
+        "not",
+        0,
+        Without::Whole,
+        "vrrpd has no inverted rules: write a rule for the rest, with a greater priority",
+    ),
+    ("blackhole", 0, Without::Whole, ACTION),
+    ("unreachable", 0, Without::Whole, ACTION),
+    ("prohibit", 0, Without::Whole, ACTION),
+    (
         "l3mdev",
         0,
         Without::Whole,
         "the kernel has this rule when there is a VRF",
     ),
-    (
-        "type",
-        1,
-        Without::Whole,
-        "it does not depend on the master: write the same rule on all hosts",
-    ),
+    ("type", 1, Without::Whole, ACTION),
     (
         "protocol",
         1,
@@ -144,7 +151,17 @@ const LACKING_OF_RULES: &[Lacking] = &[
 ];
 
 /// Types of routes that exist on all hosts.
-const TYPES: [&str; 4] = ["blackhole", "unreachable", "prohibit", "throw"];
+const TYPES: [&str; 9] = [
+    "blackhole",
+    "unreachable",
+    "prohibit",
+    "throw",
+    "local",
+    "broadcast",
+    "multicast",
+    "anycast",
+    "nat",
+];
 
 /// Converts a route; `None` if it has been reported.
 pub(super) fn route(statement: &Statement, notes: &mut Notes) -> Option<Node> {
@@ -167,9 +184,11 @@ pub(super) fn route(statement: &Statement, notes: &mut Notes) -> Option<Node> {
             }
             "scope" => {
                 let given = value(word, &mut words, notes)?;
-                match given.text.parse::<i64>() {
-                    Ok(scope) => route.set("scope", scope, given.place),
-                    Err(_) => text(&mut route, "scope", given),
+                match (given.text.as_str(), given.text.parse::<i64>()) {
+                    ("site", _) => route.set("scope", 200, given.place),
+                    ("nowhere", _) => route.set("scope", 255, given.place),
+                    (_, Ok(scope)) => route.set("scope", scope, given.place),
+                    (_, Err(_)) => text(&mut route, "scope", given),
                 }
             }
             "onlink" => route.set("onLink", true, word.place),
@@ -359,7 +378,10 @@ fn lacking(
         return None;
     };
     for _ in 0..*values {
-        words.next();
+        let is_lock = words.next().is_some_and(|value| value.text == "lock");
+        if is_lock {
+            words.next();
+        }
     }
     notes.not_converted(word.place, format!("`{name}` of a {what}: {reason}"));
     (*without == Without::Option).then_some(())
@@ -377,7 +399,106 @@ fn text(object: &mut Object, key: &str, word: &Word) {
     object.set(key, word.text.as_str(), word.place);
 }
 
+/// Leaves out entries that occur before, which keepalived accepts.
+pub(super) fn distinct(list: Vec<Node>, what: &str, notes: &mut Notes) -> Vec<Node> {
+    let mut seen = BTreeSet::new();
+    let is_new = |node: &Node| {
+        let Value::Object(object) = &node.value else {
+            return true;
+        };
+        let is_new = seen.insert(render::json(object));
+        if !is_new {
+            notes.differs(
+                node.place,
+                format!("the {what} occurs before: written once"),
+            );
+        }
+        is_new
+    };
+    list.into_iter().filter(is_new).collect()
+}
+
 /// Place of a list, that of its first element.
 pub(super) fn place(list: &[Node]) -> Place {
     list.first().map(|node| node.place).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::Kind::{Differs, Error, NotConverted};
+    use crate::testing::instance;
+
+    #[test]
+    fn repeated_routes_and_rules_are_written_once() {
+        let found = instance(
+            "",
+            "virtual_routes {\n10.0.0.0/8 via 192.0.2.9 dev eth1\nto 10.0.0.0/8 gw 192.0.2.9 oif eth1\n}\n\
+             virtual_rules {\nfrom 192.0.2.0/24 table 9\nfrom 192.0.2.0/24 lookup 9\n}",
+        );
+        let route =
+            json!([{ "destination": "10.0.0.0/8", "gateway": "192.0.2.9", "device": "eth1" }]);
+        assert_eq!(found.instance()["routes"], route, "{found}");
+        let rule = json!([{ "from": "192.0.2.0/24", "table": 9 }]);
+        assert_eq!(found.instance()["rules"], rule, "{found}");
+        assert!(
+            found.reports(Differs, "6:1: the route occurs before"),
+            "{found}"
+        );
+        assert!(
+            found.reports(Differs, "10:1: the rule occurs before"),
+            "{found}"
+        );
+    }
+
+    #[test]
+    fn route_without_its_metrics_is_still_a_route() {
+        let found = instance(
+            "",
+            "virtual_routes {\ndefault via 192.0.2.9 mtu 1400\n10.0.0.0/8 tos 4\n}",
+        );
+        let route = json!([{ "destination": "default", "gateway": "192.0.2.9" }]);
+        assert_eq!(found.instance()["routes"], route, "{found}");
+        assert!(
+            found.reports(NotConverted, "5:23: `mtu` of a route"),
+            "{found}"
+        );
+        assert!(
+            found.reports(NotConverted, "6:12: `tos` of a route"),
+            "{found}"
+        );
+    }
+
+    #[test]
+    fn words_without_an_equivalent_are_no_mistakes() {
+        let found = instance(
+            "",
+            "virtual_routes {\ndefault via 192.0.2.9 mtu lock 1400 scope site\nlocal 10.0.0.1\n}\n\
+             virtual_rules {\nnot from 192.0.2.0/24 table 9\nfrom 192.0.2.0/24 blackhole\n}",
+        );
+        let route = json!([{ "destination": "default", "gateway": "192.0.2.9", "scope": 200 }]);
+        assert_eq!(found.instance()["routes"], route, "{found}");
+        assert_eq!(found.instance()["rules"], json!(null), "{found}");
+        for place in ["5:23", "6:1", "9:1", "10:19"] {
+            assert!(
+                found.reports(NotConverted, &format!("{place}: ")),
+                "{found}"
+            );
+        }
+    }
+
+    #[test]
+    fn names_of_tables_and_unknown_words_are_reported() {
+        let found = instance("", "virtual_rules {\nfrom 192.0.2.0/24 table blue\n}");
+        assert!(
+            found.reports(NotConverted, "5:25: write the number of the table"),
+            "{found}"
+        );
+        let found = instance("", "virtual_rules {\nform 192.0.2.0/24\n}");
+        assert!(
+            found.reports(Error, "5:1: unknown word in a rule `form`"),
+            "{found}"
+        );
+    }
 }

@@ -4,7 +4,9 @@ use core::net::IpAddr;
 
 use super::Context;
 use crate::document::Object;
+use crate::place::Place;
 use crate::read::statement::Statement;
+use crate::read::word::Word;
 use crate::report::Notes;
 use crate::settings::{At, Micros, Settings};
 
@@ -15,6 +17,8 @@ pub(super) struct Role {
     /// Priority 255.
     pub(super) is_owner: bool,
     pub(super) version: i64,
+    /// Place of `strict_mode` or `vrrp_strict`, if it applies.
+    pub(super) strict: Option<Place>,
 }
 
 /// Reads state, priority and version.
@@ -24,25 +28,27 @@ pub(super) fn role(
     context: &Context<'_>,
     notes: &mut Notes,
 ) -> Role {
-    let state = settings.last("state").and_then(|state| state.one(notes));
-    let is_given_master = match state.map(|word| (word.text.as_str(), word.place)) {
-        Some(("MASTER", place)) => {
-            instance.set("state", "master", place);
-            true
-        }
-        Some(("BACKUP", place)) => {
-            instance.set("state", "backup", place);
-            false
-        }
-        Some((other, place)) => {
-            notes.unknown(place, "state", other, ["MASTER", "BACKUP"]);
-            false
-        }
-        None => false,
-    };
+    let state = state(settings, notes);
+    let is_given_master = state.is_some_and(|word| word.text == "MASTER");
     let priority = settings
         .last("priority")
         .and_then(|given| given.number(1..=255, notes));
+    let is_owner = priority.map_or(is_given_master, |priority| priority.value == 255);
+    let strict = strict(settings, context, notes);
+    let mut is_master = is_given_master;
+    if let Some(word) = state {
+        if strict.is_some() && is_given_master != is_owner {
+            let message = if is_owner {
+                "keepalived begins as the master with strict mode and priority 255, and so does this"
+            } else {
+                "keepalived begins as a backup with strict mode unless the priority is 255, and so does this"
+            };
+            notes.differs(word.place, message);
+            is_master = is_owner;
+        }
+        let state = if is_master { "master" } else { "backup" };
+        instance.set("state", state, word.place);
+    }
     if let Some(priority) = priority {
         instance.set("priority", priority.value, priority.place);
     } else if is_given_master && let Some(state) = state {
@@ -51,12 +57,46 @@ pub(super) fn role(
         notes.differs(state.place, message);
         instance.set("priority", 255, state.place);
     }
-    let is_owner = priority.map_or(is_given_master, |priority| priority.value == 255);
     Role {
-        is_master: is_given_master || is_owner,
+        is_master: is_master || is_owner,
         is_owner,
         version: version(instance, settings, context, notes),
+        strict,
     }
+}
+
+/// Reads the state. After `state MASTER` keepalived ignores `state BACKUP`.
+fn state<'s>(settings: &Settings<'s>, notes: &mut Notes) -> Option<&'s Word> {
+    let mut state: Option<&Word> = None;
+    for statement in settings.all("state") {
+        let Some(word) = statement.one(notes) else {
+            continue;
+        };
+        let was_master = state.is_some_and(|before| before.text == "MASTER");
+        match word.text.as_str() {
+            "BACKUP" if was_master => notes.error(
+                word.place,
+                "keepalived ignores `state BACKUP` after `state MASTER`: remove one of them",
+            ),
+            "MASTER" | "BACKUP" => state = Some(word),
+            other => notes.unknown(word.place, "state", other, ["MASTER", "BACKUP"]),
+        }
+    }
+    state
+}
+
+/// Returns the place of `strict_mode` or `vrrp_strict`. vrrpd has no strict mode: the settings that keepalived
+/// changes in it are written as they are then, with an entry in the report for each.
+fn strict(settings: &Settings<'_>, context: &Context<'_>, notes: &mut Notes) -> Option<Place> {
+    let given = settings
+        .last("strict_mode")
+        .or_else(|| context.globals.last("vrrp_strict"));
+    let given = given.filter(|given| given.flag(notes) == Some(true))?;
+    let message = "vrrpd has no strict mode: packets to the addresses are dropped (`acceptMode`), and an advertisement \
+                   of a lower priority causes no announcement, as in keepalived; received advertisements are not \
+                   checked more strictly";
+    notes.differs(given.place(), message);
+    Some(given.place())
 }
 
 /// Reads the version, which is 2 by default, and 3 for IPv6.
@@ -70,8 +110,14 @@ fn version(
         .last("version")
         .or_else(|| context.globals.last("vrrp_version"));
     let version = given.and_then(|given| given.number(2..=3, notes));
+    let is_ipv6 = is_ipv6(settings);
+    if let Some(native) = settings.last("native_ipv6").filter(|_| !is_ipv6) {
+        let message = "`native_ipv6` does not fit to IPv4 addresses: remove it, or write the IPv4 addresses into \
+                       `virtual_ipaddress_excluded`";
+        notes.error(native.place(), message);
+    }
     let number = match version {
-        _ if is_ipv6(settings) => 3,
+        _ if is_ipv6 => 3,
         Some(At { value, .. }) => value,
         None => 2,
     };
@@ -92,7 +138,7 @@ fn version(
     number
 }
 
-/// Whether the instance advertises IPv6: by its first address, its source or its peers.
+/// Whether the instance advertises IPv6: by its first address, its source, its peers or `native_ipv6`.
 pub(super) fn is_ipv6(settings: &Settings<'_>) -> bool {
     let is_v6 = |text: &str| {
         let address = text.split('/').next().unwrap_or_default();
@@ -116,7 +162,10 @@ pub(super) fn is_ipv6(settings: &Settings<'_>) -> bool {
         .map(|first| &first.keyword)
         .or(source)
         .or(peer.map(|peer| &peer.keyword));
-    hint.is_some_and(|word| is_v6(&word.text))
+    hint.map_or_else(
+        || settings.last("native_ipv6").is_some(),
+        |word| is_v6(&word.text),
+    )
 }
 
 /// Intervals of a version: their unit, and the longest.
@@ -189,6 +238,11 @@ pub(super) fn preemption(
     role: &Role,
     notes: &mut Notes,
 ) {
+    for keyword in ["preempt", "nopreempt"] {
+        for statement in settings.all(keyword) {
+            statement.without_value(notes);
+        }
+    }
     let refusal = settings.last("nopreempt");
     let preempt = settings.last_of(&["preempt", "nopreempt"]);
     let refuses =
@@ -217,6 +271,8 @@ pub(super) fn preemption(
     if let Some(delay) = settings.last("preempt_delay") {
         if is_refused {
             ignored(delay, "`nopreempt`");
+        } else if role.strict.is_some() {
+            ignored(delay, "strict mode");
         } else if role.is_master {
             ignored(delay, reason);
         } else if let Some(delay) = delay.seconds(DELAY, notes) {
@@ -234,6 +290,7 @@ pub(super) fn announcements(
     instance: &mut Object,
     settings: &Settings<'_>,
     context: &Context<'_>,
+    role: &Role,
     notes: &mut Notes,
 ) {
     let globals = &context.globals;
@@ -258,7 +315,9 @@ pub(super) fn announcements(
         announce.set("refresh", refresh.value, refresh.place);
     }
     let again = given("garp_lower_prio_repeat", "vrrp_garp_lower_prio_repeat");
-    if let Some(again) = again.and_then(|given| given.number(0..=i64::MAX, notes)) {
+    if let Some(place) = role.strict {
+        announce.set("onLowerPriority", false, place);
+    } else if let Some(again) = again.and_then(|given| given.number(0..=i64::MAX, notes)) {
         if again.value > 1 {
             notes.differs(again.place, "announced `announce.burst` times");
         }
@@ -266,9 +325,15 @@ pub(super) fn announcements(
     }
     let gap = globals.last_of(&["vrrp_garp_interval", "vrrp_gna_interval"]);
     if let Some(gap) = gap
-        .and_then(|given| given.seconds(1, notes))
+        .and_then(|given| given.seconds(u32::MAX.into(), notes))
         .filter(|gap| gap.value.0 > 0)
     {
+        if gap.value.0 > SECOND {
+            notes.differs(
+                gap.place,
+                "vrrpd announces at least one address in a second",
+            );
+        }
         let pace = i64::try_from(SECOND / gap.value.0).unwrap_or(1).max(1);
         announce.set("pace", pace, gap.place);
     }
@@ -278,4 +343,113 @@ pub(super) fn announcements(
         .map(|(_, node)| node.place)
         .unwrap_or_default();
     instance.set_some("announce", announce, place);
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::Kind::{Differs, Error};
+    use crate::testing::{file, instance};
+
+    #[test]
+    fn strict_mode_writes_settings_as_keepalived_changes_them() {
+        let settings = "state MASTER\npreempt_delay 5\naccept\nauthentication {\nauth_type PASS\nauth_pass 1111\n}";
+        for found in [
+            instance("global_defs { vrrp_strict }", settings),
+            instance("", &format!("strict_mode on\n{settings}")),
+        ] {
+            let vi = found.instance();
+            assert_eq!(vi["state"], "backup", "{found}");
+            assert_eq!(vi["acceptMode"], false, "{found}");
+            assert_eq!(
+                vi["announce"],
+                json!({ "onLowerPriority": false }),
+                "{found}"
+            );
+            for absent in ["preemptDelay", "authentication"] {
+                assert_eq!(vi[absent], json!(null), "{found}");
+            }
+            assert_eq!(found.count(Differs), 5, "{found}");
+        }
+    }
+
+    #[test]
+    fn strict_mode_leaves_accept_to_version_3_and_state_to_owner() {
+        let found = instance("", "strict_mode\nversion 3\naccept\nnopreempt");
+        assert_eq!(found.instance()["acceptMode"], json!(null), "{found}");
+        assert_eq!(found.instance()["preempt"], false, "{found}");
+        let owner = file(
+            "vrrp_instance VI_1 {\ninterface eth1\nstrict_mode\nstate BACKUP\nvirtual_router_id 1\npriority 255\n\
+             virtual_ipaddress {\n192.0.2.1\n}\n}\n",
+        );
+        assert_eq!(owner.instance()["state"], "master", "{owner}");
+        assert_eq!(owner.instance()["acceptMode"], json!(null), "{owner}");
+    }
+
+    #[test]
+    fn strict_mode_of_instance_overrides_that_of_all() {
+        let found = instance(
+            "global_defs { vrrp_strict }",
+            "strict_mode off\nstate MASTER\nauthentication {\nauth_type PASS\nauth_pass 1111\n}",
+        );
+        assert_eq!(found.instance()["state"], "master", "{found}");
+        assert_eq!(
+            found.instance()["authentication"]["pass"]["password"],
+            "1111",
+            "{found}"
+        );
+    }
+
+    #[test]
+    fn words_after_nopreempt_are_ignored_as_in_keepalived() {
+        let found = instance("", "nopreempt off");
+        assert_eq!(found.instance()["preempt"], false, "{found}");
+        assert!(
+            found.reports(Differs, "4:11: `nopreempt` has no value"),
+            "{found}"
+        );
+    }
+
+    #[test]
+    fn native_ipv6_decides_without_an_address() {
+        let excluded = "vrrp_instance VI_1 {\ninterface eth1\nvirtual_router_id 1\nnative_ipv6\n\
+                        virtual_ipaddress {\nfe80::1\n}\n}\n";
+        assert_eq!(file(excluded).instance()["version"], json!(null));
+        let found = instance("", "native_ipv6");
+        assert!(
+            found.reports(Error, "4:1: `native_ipv6` does not fit"),
+            "{found}"
+        );
+    }
+
+    #[test]
+    fn slow_announcements_become_one_in_a_second() {
+        let found = instance("global_defs { vrrp_garp_interval 5 }", "");
+        assert_eq!(found.instance()["announce"]["pace"], 1, "{found}");
+        assert!(found.reports(Differs, "1:34: vrrpd announces"), "{found}");
+    }
+
+    #[test]
+    fn state_backup_after_master_is_rejected() {
+        let found = instance("", "state MASTER\nstate BACKUP");
+        assert!(
+            found.reports(Error, "5:7: keepalived ignores `state BACKUP`"),
+            "{found}"
+        );
+        let found = instance("", "state BACKUP\nstate MASTER");
+        assert_eq!(found.instance()["state"], "master", "{found}");
+    }
+
+    #[test]
+    fn interval_is_rounded_to_that_of_the_version() {
+        let found = instance("", "advert_int 1.6");
+        assert_eq!(found.instance()["advertInterval"], 2, "{found}");
+        assert!(
+            found.reports(Differs, "4:12: version 2 has intervals of 1 s"),
+            "{found}"
+        );
+        let found = instance("", "version 3\nadvert_int 0.014");
+        assert_eq!(found.instance()["advertInterval"], "10ms", "{found}");
+    }
 }

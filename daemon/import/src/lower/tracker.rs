@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{lacking, named, names, program};
 use crate::Format;
 use crate::document::{Node, Object, Value};
+use crate::place::Place;
 use crate::read::statement::Statement;
 use crate::read::word::{Word, shell_words};
 use crate::report::Notes;
-use crate::settings::{Micros, Settings, number};
+use crate::settings::{At, Micros, Settings, number};
 
 /// Kind of a tracker: keepalived has separate names for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,6 +56,8 @@ struct Tracker {
     weight: i64,
     /// Whether the result counts the other way round.
     is_reversed: bool,
+    /// Order of the definition.
+    order: usize,
 }
 
 /// All trackers.
@@ -63,6 +66,23 @@ pub(super) struct Trackers<'s> {
     by_name: BTreeMap<(Kind, &'s str), Tracker>,
     used: BTreeSet<String>,
     document: Object,
+    /// Names of the reversed trackers by those of the others.
+    reversed: BTreeMap<String, String>,
+    /// Names of the trackers that an instance or a group follows.
+    followed: BTreeSet<String>,
+    delays: BTreeMap<&'s str, Delays<'s>>,
+}
+
+/// An entry of `interface_up_down_delays`.
+#[derive(Debug)]
+struct Delays<'s> {
+    down: Option<At<Micros>>,
+    up: Option<At<Micros>>,
+    entry: &'s Statement,
+    /// Whether a tracker has the delays.
+    is_used: bool,
+    /// Whether it is the interface of an instance, which tracks it without a tracker.
+    is_own: bool,
 }
 
 /// Settings that the definitions of trackers depend on.
@@ -103,6 +123,18 @@ impl<'s> Trackers<'s> {
             settings.finish("track_file", lacking::FILE, notes);
             trackers.add(Kind::File, name, weight, file, statement, notes);
         }
+        for entry in top.entries("interface_up_down_delays", notes) {
+            let mut delays = entry.arguments.iter().map(|word| delay(word, notes));
+            let (down, up) = (delays.next().flatten(), delays.next().flatten());
+            let delays = Delays {
+                down,
+                up,
+                entry,
+                is_used: false,
+                is_own: false,
+            };
+            trackers.delays.insert(&entry.keyword.text, delays);
+        }
         trackers
     }
 
@@ -129,6 +161,7 @@ impl<'s> Trackers<'s> {
                 name,
                 weight,
                 is_reversed,
+                order: statement.order,
             },
         );
     }
@@ -141,6 +174,9 @@ impl<'s> Trackers<'s> {
         own: Option<&str>,
         notes: &mut Notes,
     ) -> Vec<Node> {
+        if let Some(delays) = own.and_then(|own| self.delays.get_mut(own)) {
+            delays.is_own = true;
+        }
         let mut followed = Vec::new();
         for kind in Kind::ALL {
             for entry in settings.entries(kind.keyword(), notes) {
@@ -169,6 +205,13 @@ impl<'s> Trackers<'s> {
             notes.unknown(place, &format!("name in {}", kind.keyword()), given, known);
             return None;
         };
+        if tracker.order > entry.order {
+            let message = format!(
+                "keepalived ignores `{given}` here, because its definition follows later: write the definition first"
+            );
+            notes.error(place, message);
+            return None;
+        }
         let (mut weight, mut is_reversed) = (tracker.weight, tracker.is_reversed);
         let mut words = entry.arguments.iter();
         while let Some(word) = words.next() {
@@ -176,6 +219,10 @@ impl<'s> Trackers<'s> {
                 ("weight", Some(value)) => {
                     words.next();
                     weight = number("weight", value, Kind::WEIGHTS, notes)?.value;
+                }
+                ("weight", None) => {
+                    notes.error(word.place, "`weight` needs a number");
+                    return None;
                 }
                 ("reverse", _) => is_reversed = true,
                 ("noreverse", _) => is_reversed = false,
@@ -190,20 +237,19 @@ impl<'s> Trackers<'s> {
                 }
             }
         }
+        let mut name = tracker.name.clone();
         if is_reversed {
-            let message = "`reverse`: a negative weight counts while a tracker is down, a positive one while it is \
-                           up; write a `script` tracker that fails while the object is up";
-            notes.not_converted(place, message);
-            return None;
+            (name, weight) = self.reversed(kind, &name, weight, place, notes)?;
         }
+        self.followed.insert(name.clone());
         if weight == 0 {
             return Some(Node {
-                value: tracker.name.as_str().into(),
+                value: name.into(),
                 place,
             });
         }
         let mut object = Object::default();
-        object.set("tracker", tracker.name.as_str(), place);
+        object.set("tracker", name, place);
         object.set("weight", weight, place);
         Some(Node {
             value: object.into(),
@@ -211,16 +257,126 @@ impl<'s> Trackers<'s> {
         })
     }
 
+    /// Returns the name and the weight with which a tracker has the effect of `reverse`: the weight is subtracted
+    /// instead of added, and without a weight the instance is in fault while the object is up.
+    fn reversed(
+        &mut self,
+        kind: Kind,
+        name: &str,
+        weight: i64,
+        place: Place,
+        notes: &mut Notes,
+    ) -> Option<(String, i64)> {
+        if kind == Kind::File && weight != 0 {
+            return Some((name.to_owned(), -weight));
+        }
+        if let Some(reversed) = self.reversed.get(name) {
+            return Some((reversed.clone(), -weight));
+        }
+        let node = self.document.get(name)?.clone();
+        let Value::Object(mut definition) = node.value else {
+            return None;
+        };
+        let is_possible = match definition.get_mut(kind.key()) {
+            Some(Value::Object(script)) if kind == Kind::Script => {
+                reverse_script(script, node.place);
+                let message = "`reverse`: the script runs in a shell that inverts its exit status; a script that is \
+                               killed after its timeout counts as up";
+                notes.differs(place, message);
+                true
+            }
+            Some(Value::Object(process)) if kind == Kind::Process => {
+                reverse_process(process, node.place)
+            }
+            Some(_) | None => false,
+        };
+        if !is_possible {
+            let message = "`reverse`: a negative weight counts while a tracker is down, a positive one while it is \
+                           up; write a `script` tracker that fails while the object is up";
+            notes.not_converted(place, message);
+            return None;
+        }
+        let reversed = names::unused(&format!("{name}-reversed"), &mut self.used);
+        self.document.set(&reversed, definition, node.place);
+        self.reversed.insert(name.to_owned(), reversed.clone());
+        Some((reversed, -weight))
+    }
+
     fn add_interface(&mut self, given: &'s str, entry: &Statement, notes: &mut Notes) {
         let mut interface = Object::default();
         interface.set("name", given, entry.place());
+        if let Some(delays) = self.delays.get_mut(given) {
+            delays.is_used = true;
+            for (key, delay) in [("downDelay", delays.down), ("upDelay", delays.up)] {
+                if let Some(delay) = delay.filter(|delay| delay.value.0 > 0) {
+                    interface.set(key, delay.value, delay.place);
+                }
+            }
+        }
         self.add(Kind::Interface, given, (0, false), interface, entry, notes);
     }
 
-    /// Returns all trackers by name.
-    pub(super) fn finish(self) -> Object {
+    /// Returns all trackers by name, and reports delays that no tracker or not only a tracker would have.
+    pub(super) fn finish(mut self, notes: &mut Notes) -> Object {
+        for name in self.reversed.keys() {
+            if !self.followed.contains(name) {
+                self.document.remove(name);
+            }
+        }
+        for delays in self.delays.values() {
+            if delays.is_own || !delays.is_used {
+                let message = "`interface_up_down_delays`: the interface of an instance has no delay, because short \
+                               interruptions are no fault; the interfaces of `track_interface` have one";
+                notes.not_converted(delays.entry.place(), message);
+            }
+        }
         self.document
     }
+}
+
+/// Reads a delay of `interface_up_down_delays`.
+fn delay(word: &Word, notes: &mut Notes) -> Option<At<Micros>> {
+    const MOST: Micros = Micros(255_000_000);
+    let value = Micros::parse(&word.text).filter(|delay| *delay <= MOST);
+    if value.is_none() {
+        let message = "a delay of an interface must be a number of seconds, 0 to 255";
+        notes.error(word.place, message);
+    }
+    Some(At {
+        value: value?,
+        place: word.place,
+    })
+}
+
+/// Has the script fail where it would succeed. keepalived assumes that a script is up before its first result.
+fn reverse_script(script: &mut Object, place: Place) {
+    if let Some(Value::List(command)) = script.get_mut("command") {
+        let shell = ["/bin/sh", "-c", "! \"$@\"", "sh"];
+        let shell = shell.map(|word| Node {
+            value: word.into(),
+            place,
+        });
+        command.splice(0..0, shell);
+    }
+    script.swap("rise", "fall");
+    if script.remove("initial").is_none() {
+        script.set("initial", "down", place);
+    }
+}
+
+/// Has the tracker be up with too few processes; `false` if it also limits their number.
+fn reverse_process(process: &mut Object, place: Place) -> bool {
+    let at_least = match process.remove("atLeast").map(|node| node.value) {
+        Some(Value::Number(number)) => number,
+        Some(_) | None => 1,
+    };
+    if process.has("atMost") || at_least == 0 {
+        return false;
+    }
+    process.set("atLeast", 0, place);
+    process.set("atMost", at_least - 1, place);
+    process.swap("upDelay", "downDelay");
+    true
 }
 
 /// Reads `weight NUMBER [reverse]`.
@@ -299,9 +455,8 @@ fn script(
             script.set(keyword, count.value, count.place);
         }
     }
-    if let Some(given) = settings.last("init_fail")
-        && given.flag(notes) == Some(true)
-    {
+    if let Some(given) = settings.last("init_fail") {
+        given.without_value(notes);
         script.set("initial", "down", given.place());
     }
     let user = settings
@@ -329,7 +484,7 @@ const HOUR: u64 = 60 * 60;
 
 fn process(statement: &Statement, settings: &Settings<'_>, notes: &mut Notes) -> Object {
     let mut process = Object::default();
-    match settings.last("process") {
+    match settings.only("process", notes) {
         Some(given) => select(&mut process, given, settings, notes),
         None => notes.error(
             statement.place(),
@@ -390,7 +545,10 @@ fn select(process: &mut Object, given: &Statement, settings: &Settings<'_>, note
 
 fn file(statement: &Statement, settings: &Settings<'_>, notes: &mut Notes) -> Object {
     let mut file = Object::default();
-    match settings.last("file").and_then(|given| given.one(notes)) {
+    match settings
+        .only("file", notes)
+        .and_then(|given| given.one(notes))
+    {
         Some(Word { text, place }) => file.set("path", text.as_str(), *place),
         None => notes.error(
             statement.place(),
@@ -398,4 +556,132 @@ fn file(statement: &Statement, settings: &Settings<'_>, notes: &mut Notes) -> Ob
         ),
     }
     file
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use serde_json::json;
+
+    use crate::Kind::{Differs, Error, NotConverted};
+    use crate::testing::{file, instance};
+    use crate::{Format, MemoryFiles, convert};
+
+    #[test]
+    fn reversed_script_is_inverted_and_its_weight_subtracted() {
+        let found = file(
+            "vrrp_script check {\nscript \"/bin/c a\"\nrise 3\ntimeout 1\nweight 20 reverse\n}\n\
+             vrrp_instance VI_1 {\ninterface eth1\nvirtual_router_id 1\npriority 100\n\
+             track_script {\ncheck\n}\nvirtual_ipaddress {\n192.0.2.1\n}\n}\n\
+             vrrp_instance VI_2 {\ninterface eth2\nvirtual_router_id 2\npriority 100\n\
+             track_script {\ncheck weight -5 reverse\n}\nvirtual_ipaddress {\n192.0.2.2\n}\n}\n",
+        );
+        let command = json!(["/bin/sh", "-c", "! \"$@\"", "sh", "/bin/c", "a"]);
+        let reversed = &found.json["trackers"]["check-reversed"]["script"];
+        assert_eq!(reversed["command"], command, "{found}");
+        assert_eq!(
+            (&reversed["fall"], &reversed["rise"]),
+            (&json!(3), &json!(null)),
+            "{found}"
+        );
+        assert_eq!(reversed["initial"], "down", "{found}");
+        let track = json!([{ "tracker": "check-reversed", "weight": -20 }]);
+        assert_eq!(found.instance()["track"], track, "{found}");
+        assert_eq!(
+            found.json["instances"]["VI_2"]["track"][0]["weight"], 5,
+            "{found}"
+        );
+        assert!(found.reports(Differs, "12:1: `reverse`"), "{found}");
+    }
+
+    #[test]
+    fn reversed_file_has_the_opposite_weight() {
+        let found = file(
+            "track_file f {\nfile /run/f\n}\nvrrp_instance VI_1 {\ninterface eth1\nvirtual_router_id 1\n\
+             track_file {\nf weight 2 reverse\n}\nvirtual_ipaddress {\n192.0.2.1\n}\n}\n",
+        );
+        assert_eq!(found.instance()["track"][0]["weight"], -2, "{found}");
+    }
+
+    #[test]
+    fn reversed_process_is_up_below_its_quorum() {
+        let found = file(
+            "vrrp_track_process p {\nprocess a\nquorum 3\nfork_delay 2\n}\nvrrp_instance VI_1 {\ninterface eth1\n\
+             virtual_router_id 1\ntrack_process {\np weight 0 reverse\n}\n\
+             virtual_ipaddress {\n192.0.2.1\n}\n}\n",
+        );
+        let process = json!({ "name": "a", "atLeast": 0, "atMost": 2, "downDelay": 2 });
+        assert_eq!(
+            found.json["trackers"]["p-reversed"]["process"], process,
+            "{found}"
+        );
+        assert_eq!(found.instance()["track"], json!(["p-reversed"]), "{found}");
+    }
+
+    #[test]
+    fn delays_of_interfaces_belong_to_trackers() {
+        let found = instance(
+            "interface_up_down_delays { eth1 1\neth2 1.5 3\n}",
+            "track_interface {\neth2\n}",
+        );
+        let interface = json!({ "name": "eth2", "downDelay": "1500ms", "upDelay": 3 });
+        assert_eq!(
+            found.json["trackers"]["eth2"]["interface"], interface,
+            "{found}"
+        );
+        let beginning = "1:28: `interface_up_down_delays`";
+        assert!(found.reports(NotConverted, beginning), "{found}");
+        assert_eq!(found.count(NotConverted), 1, "{found}");
+    }
+
+    #[test]
+    fn weight_without_a_number_is_rejected() {
+        let found = instance("", "track_interface {\neth2 weight\n}");
+        assert!(
+            found.reports(Error, "5:6: `weight` needs a number"),
+            "{found}"
+        );
+    }
+
+    #[test]
+    fn reversed_interface_is_not_converted() {
+        let found = instance("", "track_interface {\neth2 weight 5 reverse\n}");
+        assert!(found.reports(NotConverted, "5:1: `reverse`"), "{found}");
+    }
+
+    #[test]
+    fn tracker_is_defined_before_it_is_followed() {
+        let instance = "vrrp_instance VI_1 {\ninterface eth1\nvirtual_router_id 1\ntrack_file {\nf\n}\n\
+                        virtual_ipaddress {\n192.0.2.1\n}\n}\n";
+        let definition = "vrrp_track_file f {\nfile /run/f\n}\n";
+        let found = file(&format!("{instance}{definition}"));
+        assert!(
+            found.reports(Error, "5:1: keepalived ignores `f` here"),
+            "{found}"
+        );
+        assert!(file(&format!("{definition}{instance}")).instance()["track"].is_array());
+        let files = MemoryFiles::default()
+            .with("/k.conf", format!("include f.conf\n{instance}"))
+            .with("/f.conf", definition);
+        let conversion = convert(&files, Path::new("/k.conf"), "here", Format::Json);
+        assert!(conversion.output.is_some(), "{}", conversion.report);
+    }
+
+    #[test]
+    fn first_of_two_trackers_with_one_name_counts() {
+        let script = |path| format!("vrrp_script check {{\nscript {path}\ntimeout 1\n}}\n");
+        let found = file(&(script("/bin/a") + &script("/bin/b")));
+        assert_eq!(
+            found.json["trackers"]["check"]["script"]["command"],
+            json!(["/bin/a"]),
+            "{found}"
+        );
+        assert!(
+            found.reports(Differs, "5:13: `vrrp_script check` occurs before"),
+            "{found}"
+        );
+        let found = file("track_file f {\nfile /a\nfile /b\n}\n");
+        assert!(found.reports(Error, "3:1: `file` occurs before"), "{found}");
+    }
 }

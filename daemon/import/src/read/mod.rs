@@ -160,6 +160,11 @@ impl Reader<'_> {
                 "this quote is not closed: write another one at the end",
             );
         }
+        let mut glyphs = line.0.iter();
+        if let Some(lost) = glyphs.find(|glyph| glyph.character == char::REPLACEMENT_CHARACTER) {
+            let message = "bytes outside of a comment are not UTF-8: write this line in UTF-8";
+            self.notes.error(lost.place, message);
+        }
     }
 
     /// Reads a line without comment. Returns a definition that it begins.
@@ -340,4 +345,21 @@ fn included(line: &Line) -> Option<String> {
     let pattern = rest.trim_start();
     let is_word = rest.len() > pattern.len() && !pattern.is_empty();
     is_word.then(|| pattern.trim_matches('"').to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::Kind::Error;
+    use crate::testing::instance;
+
+    #[test]
+    fn comments_may_have_another_encoding() {
+        let found = instance("! \u{fffd}\u{fffd}", "priority 7 # \u{fffd}");
+        assert!(found.instance().is_object(), "{found}");
+        let found = instance("", "notify_master \"/bin/a \u{fffd}\"");
+        assert!(
+            found.reports(Error, "4:23: bytes outside of a comment"),
+            "{found}"
+        );
+    }
 }

@@ -18,6 +18,8 @@ pub(crate) struct Statement {
     pub(crate) rest: String,
     /// Statements between braces.
     pub(crate) block: Option<Vec<Self>>,
+    /// Number of statements before this one, also in files that are included.
+    pub(crate) order: usize,
 }
 
 impl Statement {
@@ -82,6 +84,7 @@ fn token(line: &Line) -> Option<Token> {
         arguments: words.collect(),
         rest: rest.trim().to_owned(),
         block: None,
+        order: 0,
     }))
 }
 
@@ -90,10 +93,13 @@ pub(crate) fn parse(tokens: Vec<Token>, notes: &mut Notes) -> Vec<Statement> {
     // The blocks that are open, the outermost first. Each statement but the last of its list is complete.
     let mut open: Vec<Vec<Statement>> = vec![Vec::new()];
     let mut may_open = false;
+    let mut order = 0;
     for token in tokens {
         let begins = matches!(token, Token::Statement(_));
         match token {
-            Token::Statement(statement) => {
+            Token::Statement(mut statement) => {
+                statement.order = order;
+                order += 1;
                 if let Some(block) = open.last_mut() {
                     block.push(statement);
                 }

@@ -3,15 +3,22 @@
     enable = true;
     openFirewall = true;
     trackers = {
-      absent = {
-        script = {
-          command = [ "/usr/local/check" ];
-          timeout = 1;
-        };
-      };
       prefer = {
         file = {
           path = "/run/prefer";
+        };
+      };
+      absent-reversed = {
+        script = {
+          command = [
+            "/bin/sh"
+            "-c"
+            "! \"$@\""
+            "sh"
+            "/usr/local/check"
+          ];
+          timeout = 1;
+          initial = "down";
         };
       };
     };
@@ -21,6 +28,10 @@
         virtualRouterId = 51;
         version = 2;
         track = [
+          {
+            tracker = "absent-reversed";
+            weight = -10;
+          }
           {
             tracker = "prefer";
             weight = 2;

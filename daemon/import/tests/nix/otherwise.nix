@@ -67,7 +67,6 @@
           onLowerPriority = false;
           pace = 100;
         };
-        acceptMode = false;
         authentication = {
           pass = {
             password = "longpass";
@@ -131,6 +130,7 @@
         version = 3;
         advertInterval = "260ms";
         announce = {
+          onLowerPriority = false;
           pace = 100;
         };
         virtualAddresses = [ "192.0.2.110/24" ];
@@ -141,6 +141,7 @@
         state = "master";
         priority = 255;
         announce = {
+          onLowerPriority = false;
           pace = 100;
         };
         virtualAddresses = [
@@ -158,6 +159,7 @@
         version = 2;
         preempt = false;
         announce = {
+          onLowerPriority = false;
           pace = 100;
         };
         acceptMode = false;
