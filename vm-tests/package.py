@@ -84,6 +84,45 @@ def assert_no_event(what, replace):
     )
 
 
+with subtest("a script runs as its user, if the unit allows that"):
+    one.succeed(
+        'jq \'.trackers.who.script = { command: ["/usr/bin/id", "-un"], user: "backup" }'
+        f' | .instances.VI_1.track = [{{ tracker: "who", weight: -1 }}]\' {CONFIGURATION} > /root/config.json',
+        f"cp /root/config.json {CONFIGURATION}",
+        "vrrpd reload",
+    )
+    one.wait_until_succeeds(
+        "vrrpd status | grep 'does not run programs as backup: start it with --allow backup'",
+        timeout=seconds(60),
+    )
+    one.succeed(
+        "mkdir --parents /etc/systemd/system/vrrp-scripts.service.d",
+        # As in docs/notify.md.
+        "printf '%s\\n' '[Service]' 'ExecStart=' 'ExecStart=/usr/sbin/vrrpd scripts --allow backup'"
+        " 'AmbientCapabilities=CAP_SETUID CAP_SETGID CAP_KILL'"
+        " 'CapabilityBoundingSet=CAP_SETUID CAP_SETGID CAP_KILL' 'SystemCallFilter=@setuid'"
+        " > /etc/systemd/system/vrrp-scripts.service.d/users.conf",
+        "systemctl daemon-reload",
+        "systemctl restart vrrp-scripts.service",
+    )
+    one.wait_until_succeeds(
+        "vrrpd status --json | jq --exit-status '.trackers[0].detail == \"exit status: 0: backup\"'",
+        timeout=seconds(60),
+    )
+    assert transitions(one) == 1
+
+with subtest("a script without a user runs as the user of scripts"):
+    one.succeed(
+        f"jq 'del(.trackers.who.script.user)' {CONFIGURATION} > /root/config.json",
+        f"cp /root/config.json {CONFIGURATION}",
+        "vrrpd reload",
+    )
+    one.wait_until_succeeds(
+        "vrrpd status --json"
+        " | jq --exit-status '.trackers[0].detail == \"exit status: 0: vrrp-scripts\"'",
+        timeout=seconds(60),
+    )
+
 with subtest("systemctl restart is no event: no transition, and the address stays"):
     for _ in range(3):
         assert_no_event("restart", lambda: one.succeed("systemctl restart vrrp.service"))
