@@ -38,12 +38,13 @@ let
     checkType = "debug";
 
     nativeBuildInputs = [ installShellFiles ];
-    # The program generates its manual page and shell completions.
+    # The program generates its manual pages and shell completions.
     postInstall = ''
       install -Dm644 -t $out/lib/systemd/system daemon/vrrpd/systemd/*
     ''
     + lib.optionalString canRun ''
-      installManPage --name vrrpd.8 <($out/bin/vrrpd man)
+      installManPage --name vrrpd.8 <($out/bin/vrrpd man 8)
+      installManPage --name vrrpd.json.5 <($out/bin/vrrpd man 5)
       installShellCompletion --cmd vrrpd \
         --bash <($out/bin/vrrpd completions bash) \
         --fish <($out/bin/vrrpd completions fish) \

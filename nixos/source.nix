@@ -1,4 +1,5 @@
-# The files that cargo needs, and no others, so that a change of a document or of the module rebuilds nothing.
+# The files that cargo needs, and no others, so that a change of the module or of a document rebuilds nothing.
+# docs/configuration.md is generated from the crates, and their tests compare it.
 { lib }:
 lib.fileset.toSource {
   root = ../.;
@@ -8,5 +9,6 @@ lib.fileset.toSource {
     ../clippy.toml
     ../rustfmt.toml
     ../daemon
+    ../docs/configuration.md
   ];
 }

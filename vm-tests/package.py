@@ -46,6 +46,7 @@ with subtest("the daemon is no root, and its unit is that of the NixOS module"):
 with subtest("manual, completions and licences are installed"):
     one.succeed(
         "test -s /usr/share/man/man8/vrrpd.8.gz",
+        "test -s /usr/share/man/man5/vrrpd.json.5.gz",
         "test -s /usr/share/bash-completion/completions/vrrpd",
         "zcat /usr/share/doc/vrrpd/LICENCES.gz | grep --count 'Permission is hereby granted'",
         "systemctl cat vrrp-master@VI_1.target",

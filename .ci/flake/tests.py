@@ -22,7 +22,11 @@ place=$1; shift
 mkdir "$place/bin" "$place/etc" "$place/project"
 ip link set lo up
 for file; do
-  if [ -d "$file" ]; then mkdir -p "$place/project/$file"; else : > "$place/project/$file"; fi
+  if [ -d "$file" ]; then
+    mkdir -p "$place/project/$file"
+  else
+    mkdir -p "$(dirname "$place/project/$file")" && : > "$place/project/$file"
+  fi
   mount --bind "$file" "$place/project/$file"
 done
 cp /etc/passwd /etc/group /etc/hosts "$place/etc"
@@ -52,7 +56,7 @@ def packages() -> list[str]:
 
 def source() -> list[str]:
     """Returns the files of the package's source."""
-    return re.findall(r"\.\./(\w[\w.]*)", (PROJECT / "nixos" / "source.nix").read_text())
+    return re.findall(r"\.\./(\w[\w./]*)", (PROJECT / "nixos" / "source.nix").read_text())
 
 
 def cargo(*arguments: str) -> str:

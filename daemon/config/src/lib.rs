@@ -32,6 +32,7 @@ mod notify;
 mod problem;
 mod programs;
 mod reader;
+pub mod reference;
 mod resources;
 mod routing;
 mod schema;

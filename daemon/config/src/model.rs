@@ -271,8 +271,8 @@ pub(crate) struct Hmac {
     /// first add the new key on all hosts, then make it the `activeKey` on all hosts, then remove
     /// the old key.
     pub(crate) keys: Field<BTreeMap<String, Field<HmacKey>>>,
-    /// Number of the key that signs advertisements. Default: the only key; with several keys it is
-    /// required.
+    /// Number of the key that signs advertisements, 1 to 255. Default: the only key; with several
+    /// keys it is required.
     #[serde(default)]
     pub(crate) active_key: Field<BoundedInteger<KeyId>>,
     /// Signing and verification of advertisements. To introduce HMAC while the hosts run, set all

@@ -81,9 +81,13 @@ pub(crate) enum Command {
     Doctor(DoctorOptions),
     /// Prints the JSON Schema of the configuration.
     Schema,
-    /// Prints the manual page.
+    /// Prints a manual page.
     #[command(hide = true)]
-    Man,
+    Man {
+        /// Section of the manual.
+        #[arg(value_enum, default_value_t = Manual::Program)]
+        section: Manual,
+    },
     /// Prints the completion script of a shell.
     #[command(hide = true)]
     Completions {
@@ -308,6 +312,17 @@ pub(crate) fn this_host() -> String {
 
 fn short_name(name: &str) -> String {
     name.split('.').next().unwrap_or_default().to_owned()
+}
+
+/// Page of the manual, by its section.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Manual {
+    /// vrrpd(8): the program.
+    #[value(name = "8")]
+    Program,
+    /// vrrpd.json(5): the configuration.
+    #[value(name = "5")]
+    Configuration,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

@@ -101,7 +101,7 @@ fn main() -> ExitCode {
         Command::Cleanup(options) => cleanup::cleanup(&options),
         Command::Doctor(options) => return doctor::doctor(&options),
         Command::Schema => check::schema(),
-        Command::Man => manual::man(),
+        Command::Man { section } => manual::man(section),
         Command::Completions { shell } => manual::completions(shell),
     };
     match outcome {

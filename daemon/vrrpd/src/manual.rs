@@ -1,13 +1,15 @@
 //! `vrrpd man` and `vrrpd completions`: files that a package installs beside the program, generated
 //! from the definition of the command line.
 //!
-//! One page describes all commands, so that `man vrrpd` is complete.
+//! One page, vrrpd(8), describes all commands, so that `man vrrpd` is complete. The other, vrrpd.json(5), is the
+//! reference of the configuration.
 
 use clap::{Arg, Command, CommandFactory as _};
 use clap_complete::Shell;
-use roff::{Roff, bold, roman};
+use roff::{Inline, Roff, bold, roman};
+use vrrp_config::reference::{INTRODUCTION, Key, Section, TOP, duration, reference};
 
-use crate::cli::{Cli, DEFAULT_CONFIGURATION};
+use crate::cli::{Cli, DEFAULT_CONFIGURATION, Manual};
 use crate::{Failed, print};
 
 const DESCRIPTION: &str = "\
@@ -57,7 +59,7 @@ const SECTIONS: &[(&str, &[(&str, &str)])] = &[
         &[
             (
                 DEFAULT_CONFIGURATION,
-                "The configuration, in JSON. vrrpd schema prints its keys with their ranges and defaults.",
+                "The configuration, described in vrrpd.json(5). vrrpd schema prints its JSON Schema.",
             ),
             (
                 "control.sock",
@@ -103,6 +105,7 @@ const SECTIONS: &[(&str, &[(&str, &str)])] = &[
     (
         "SEE ALSO",
         &[
+            ("vrrpd.json(5)", "All keys of the configuration."),
             ("RFC 9568", "Version 3 of the protocol."),
             (
                 "RFC 3768, RFC 2338",
@@ -112,8 +115,11 @@ const SECTIONS: &[(&str, &[(&str, &str)])] = &[
     ),
 ];
 
-pub(crate) fn man() -> Result<(), Failed> {
-    print(&page())
+pub(crate) fn man(section: Manual) -> Result<(), Failed> {
+    print(&match section {
+        Manual::Program => page(),
+        Manual::Configuration => configuration(),
+    })
 }
 
 pub(crate) fn completions(shell: Shell) -> Result<(), Failed> {
@@ -142,16 +148,9 @@ fn program() -> Command {
 fn page() -> String {
     let program = program();
     let name = program.get_name();
-    let version = program.get_version().unwrap_or_default();
     let about = text(program.get_about());
 
-    let mut page = Roff::new();
-    page.control(
-        "TH",
-        [&*name.to_uppercase(), "8", "", &format!("{name} {version}")],
-    );
-    page.control("SH", ["NAME"]);
-    page.text([roman(format!("{name} - {about}"))]);
+    let mut page = begin(name, "8", &about);
     page.control("SH", ["SYNOPSIS"]);
     for command in program.get_subcommands() {
         page.text([bold(synopsis(command))]);
@@ -170,6 +169,97 @@ fn page() -> String {
         }
     }
     page.render()
+}
+
+/// The page vrrpd.json(5).
+fn configuration() -> String {
+    let mut page = begin("vrrpd.json", "5", "configuration of vrrpd(8)");
+    page.control("SH", ["SYNOPSIS"]);
+    page.text([bold(DEFAULT_CONFIGURATION)]);
+    page.control("SH", ["DESCRIPTION"]);
+    for paragraph in INTRODUCTION.iter().copied().chain([&*duration()]) {
+        page.control("PP", []);
+        page.text(literals(paragraph));
+    }
+    for section in reference() {
+        describe_section(&mut page, &section);
+    }
+    page.control("SH", ["SEE ALSO"]);
+    entry(&mut page, "vrrpd(8)", "The program.");
+    page.render()
+}
+
+/// Writes a section of the reference: the object, its keys and its example.
+fn describe_section(page: &mut Roff, section: &Section) {
+    let Some((title, others)) = section.places.split_first() else {
+        return;
+    };
+    let title = if title == TOP {
+        title.to_uppercase()
+    } else {
+        title.clone()
+    };
+    page.control("SH", [&*title]);
+    if !others.is_empty() {
+        page.text([roman("Also "), bold(others.join(", ")), roman(".")]);
+    }
+    for paragraph in &section.description {
+        page.control("PP", []);
+        page.text(literals(paragraph));
+    }
+    for key in &section.keys {
+        describe_key(page, key);
+    }
+    page.control("PP", []);
+    page.text([roman("Example:")]);
+    page.control("PP", []);
+    page.control("RS", ["4"]);
+    page.control("EX", []);
+    for line in section.example.trim_start().lines() {
+        page.text([roman(line)]);
+    }
+    page.control("EE", []);
+    page.control("RE", []);
+}
+
+fn describe_key(page: &mut Roff, key: &Key) {
+    page.control("TP", []);
+    let required = if key.required { ", required" } else { "" };
+    page.text([
+        bold(&key.name),
+        roman(format!(" ({}{required})", key.types)),
+    ]);
+    let mut meaning = literals(&key.description);
+    if let Some(section) = &key.section {
+        meaning.extend([roman(" See "), bold(section), roman(".")]);
+    }
+    page.text(meaning);
+    if !key.choices.is_empty() {
+        page.control("RS", []);
+        for (choice, meaning) in &key.choices {
+            page.control("TP", []);
+            page.text([bold(choice)]);
+            page.text(literals(meaning));
+        }
+        page.control("RE", []);
+    }
+}
+
+/// `text` with the words between backticks in bold.
+fn literals(text: &str) -> Vec<Inline> {
+    let parts = text.split('`').enumerate();
+    let parts = parts.map(|(at, part)| if at % 2 == 0 { roman(part) } else { bold(part) });
+    parts.collect()
+}
+
+/// Begins a page: title and name.
+fn begin(name: &str, section: &str, about: &str) -> Roff {
+    let mut page = Roff::new();
+    let version = format!("vrrpd {}", env!("CARGO_PKG_VERSION"));
+    page.control("TH", [&*name.to_uppercase(), section, "", &version]);
+    page.control("SH", ["NAME"]);
+    page.text([roman(format!("{name} - {about}"))]);
+    page
 }
 
 /// Writes a command, its description and its options.

@@ -10,13 +10,13 @@ use vrrp_linux::signal::keep_exit_statuses;
 use crate::Failed;
 use crate::cli::ScriptsOptions;
 use crate::daemon::raise_descriptor_limit;
-use crate::services::control;
+use crate::services::listener;
 use crate::services::script_runner::{self, Allowed};
 
 /// Runs programs for the daemon until a signal ends this process.
 pub(crate) fn scripts(options: ScriptsOptions) -> Result<(), Failed> {
     let listener = match &options.listen {
-        Some(path) => control::bind(path, 0o600).map_err(|error| {
+        Some(path) => listener::bind(path, 0o600).map_err(|error| {
             let path = path.display();
             Failed::General.reasons(format_args!("cannot listen at {path}: {error}"))
         })?,

@@ -367,6 +367,36 @@ fn manual_page_equals_snapshot() {
 }
 
 #[test]
+fn manual_page_of_configuration_has_each_key_with_its_description() {
+    let output = vrrpd(&["man", "5"]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let page = text(&output.stdout);
+    assert!(page.contains(".TH VRRPD.JSON 5 "), "{page}");
+    // The page writes literal words in bold, hyphens with a backslash, and apostrophes as \*(Aq.
+    let plain = |text: &str| {
+        let text = text.replace("\\fB", "").replace("\\fR", "");
+        text.replace("\\-", "-")
+            .replace("\\*(Aq", "'")
+            .replace('`', "")
+    };
+    let page = plain(page);
+    for section in vrrp_config::reference::reference() {
+        assert!(page.contains(&section.places[0]) || section.places[0] == "Top level");
+        for key in &section.keys {
+            let entry = format!(".TP\n{} ({}", key.name, key.types);
+            assert!(page.contains(&entry), "{entry}");
+            let description = plain(&key.description);
+            let start = description
+                .split_once(['\\', '.'])
+                .map_or(&*description, |(start, _)| start);
+            assert!(page.contains(start), "{start}");
+        }
+        let last = section.example.lines().next_back().unwrap_or_default();
+        assert!(page.contains(last), "{last}");
+    }
+}
+
+#[test]
 fn completions_offer_visible_commands_only() {
     for shell in ["bash", "fish", "zsh"] {
         let output = vrrpd(&["completions", shell]);

@@ -11,7 +11,6 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -26,6 +25,7 @@ use tokio::time::timeout;
 use tracing::Level;
 
 use super::follower::StatusHandles;
+use super::listener;
 use crate::channel::{Inbox, Message};
 use crate::complaints::Complaints;
 use crate::log_writer::Log;
@@ -64,30 +64,7 @@ pub(crate) fn listen(path: &Path) -> io::Result<std::os::unix::net::UnixListener
         return Err(io::Error::new(io::ErrorKind::AddrInUse, text));
     }
     // All users may connect: a snapshot contains no secrets.
-    bind(path, 0o666)
-}
-
-/// Binds a socket with this mode at `path`, in place of a former one.
-pub(crate) fn bind(path: &Path, mode: u32) -> io::Result<std::os::unix::net::UnixListener> {
-    if let Some(directory) = path.parent() {
-        std::fs::create_dir_all(directory)?;
-    }
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        Ok(()) | Err(_) => {}
-    }
-    let listener = std::os::unix::net::UnixListener::bind(path)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
-    Ok(listener)
-}
-
-/// Registers the socket with the present runtime.
-///
-/// # Errors
-/// If the runtime cannot watch it.
-pub(crate) fn adopt(listener: std::os::unix::net::UnixListener) -> io::Result<UnixListener> {
-    listener.set_nonblocking(true)?;
-    UnixListener::from_std(listener)
+    listener::bind(path, 0o666)
 }
 
 /// Answers all clients.

@@ -6,6 +6,7 @@ mod children;
 pub(crate) mod commands;
 pub(crate) mod control;
 mod follower;
+pub(crate) mod listener;
 mod names;
 mod notify;
 mod params;
@@ -199,10 +200,10 @@ async fn keep_numbers(inbox: Inbox, state: StateFiles, log: Log) {
 
 impl Services {
     async fn run(mut self, mut signals: Signals) -> io::Result<()> {
-        let listener = self.listener.map(control::adopt).transpose()?;
-        let command_listener = self.command_listener.map(control::adopt).transpose()?;
+        let listener = self.listener.map(listener::adopt).transpose()?;
+        let command_listener = self.command_listener.map(listener::adopt).transpose()?;
         if let Some(claim) = self.claim {
-            tokio::spawn(control::dismiss(control::adopt(claim)?));
+            tokio::spawn(control::dismiss(listener::adopt(claim)?));
         }
         let mut follower = Follower::new(
             self.file,

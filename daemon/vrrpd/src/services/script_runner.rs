@@ -21,7 +21,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::net::{UnixListener, UnixStream};
 use tokio::time::{sleep, timeout};
 
-use super::control::adopt;
+use super::listener::adopt;
 use super::program::{Outcome, Program, Rest, Runner, RunnerLost};
 
 /// Time in which the script runner answers beyond the timeout of the program.

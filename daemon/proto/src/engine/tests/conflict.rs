@@ -78,7 +78,10 @@ fn claim_is_counted_reported_once_a_minute_and_shown_for_ten_minutes() {
 /// Claims a second for a minute, and returns the seconds at which the master announces its address.
 fn answers(node: &mut Node) -> Vec<u64> {
     let seconds = (0..60).filter(|_| {
-        let answers = node.give(claim(STRANGER, 1)).iter().any(|line| is_announcement(line));
+        let answers = node
+            .give(claim(STRANGER, 1))
+            .iter()
+            .any(|line| is_announcement(line));
         let later = node.advance(SECOND);
         answers || later.iter().any(|line| is_announcement(line))
     });

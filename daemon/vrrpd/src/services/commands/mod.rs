@@ -22,7 +22,7 @@ use tokio::time::timeout;
 use tracing::Level;
 use vrrp_commands::{Answer, LONGEST_REQUEST, Request};
 
-use super::control;
+use super::listener;
 use crate::channel::{Inbox, Message, Operation, Outcome};
 use crate::complaints::Complaints;
 use crate::log_writer::Log;
@@ -52,7 +52,7 @@ pub(super) struct ReloadRequest {
 /// # Errors
 /// If the directory cannot be written.
 pub(crate) fn listen(path: &Path) -> io::Result<std::os::unix::net::UnixListener> {
-    control::bind(path, 0o660)
+    listener::bind(path, 0o660)
 }
 
 /// Executor of commands. Clones share the turn.

@@ -84,7 +84,7 @@ impl Rig {
     fn new() -> Self {
         let directory = Directory::new();
         let path = directory.path("command.sock");
-        let listener = control::adopt(listen(&path).unwrap()).unwrap();
+        let listener = listener::adopt(listen(&path).unwrap()).unwrap();
         let (inbox, messages) = Inbox::new().unwrap();
         // Ends with the last handle of the inbox.
         thread::spawn(move || {
