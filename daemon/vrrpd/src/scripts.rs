@@ -11,7 +11,7 @@ use crate::Failed;
 use crate::cli::ScriptsOptions;
 use crate::daemon::raise_descriptor_limit;
 use crate::services::listener;
-use crate::services::script_runner::{self, Allowed};
+use crate::services::program::script_runner::{self, Allowed};
 
 /// Runs programs for the daemon until a signal ends this process.
 pub(crate) fn scripts(options: ScriptsOptions) -> Result<(), Failed> {

@@ -8,7 +8,9 @@
 //! A program is started on another thread: its file system or the user database may not answer. The
 //! timeout includes that.
 //!
-//! With a [script runner](super::script_runner) it is that process which does all this, as other users.
+//! With a [script runner](script_runner) it is that process which does all this, as other users.
+
+pub(crate) mod script_runner;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -30,8 +32,8 @@ use tokio::task::{AbortHandle, JoinHandle, spawn_blocking};
 use tokio::time::{Instant, timeout, timeout_at};
 use vrrp_linux::ids::run_as;
 
+use self::script_runner::RemoteEnd;
 use super::children::{Child, kill_unless_ended};
-use super::script_runner::{self, RemoteEnd};
 use super::users::{Account, Users};
 
 /// Most bytes of output that are kept.

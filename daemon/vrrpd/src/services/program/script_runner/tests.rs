@@ -1,9 +1,8 @@
 use std::os::unix::net::UnixListener as StdListener;
 use std::path::PathBuf;
 
-use super::super::program::Program;
-use super::super::trackers::is_shortage;
 use super::*;
+use crate::services::trackers::is_shortage;
 use crate::testing::{Directory, PATIENCE, block_on};
 
 /// Runs `test` beside a script runner.

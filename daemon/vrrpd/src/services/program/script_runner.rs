@@ -21,8 +21,8 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::net::{UnixListener, UnixStream};
 use tokio::time::{sleep, timeout};
 
-use super::listener::adopt;
-use super::program::{Outcome, Program, Rest, Runner, RunnerLost};
+use super::{Outcome, Program, Rest, Runner, RunnerLost};
+use crate::services::listener::adopt;
 
 /// Time in which the script runner answers beyond the timeout of the program.
 const ANSWER: Duration = Duration::from_secs(1);
@@ -92,7 +92,7 @@ impl Answer {
 
 /// End of a program that was too slow: the script runner closes the connection then.
 #[derive(Debug)]
-pub(super) struct RemoteEnd(BufReader<UnixStream>);
+pub(in crate::services) struct RemoteEnd(BufReader<UnixStream>);
 
 impl RemoteEnd {
     /// Waits until the program has ended.
