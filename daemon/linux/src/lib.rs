@@ -19,7 +19,7 @@
 //! - [`reach`]: watches a route and probes its gateway, for the trackers.
 //! - [`lvs`]: starts and stops the IPVS sync daemons. The calls are slow, so they run on another
 //!   thread.
-//! - [`namespace`], [`claim`], [`capability`] and [`signal`]: run once, at startup.
+//! - [`namespace`], [`claim`], [`capability`], [`seccomp`] and [`signal`]: run once, at startup.
 //!
 //! Steady state allocates nothing: batches and buffers are reused.
 
@@ -45,6 +45,7 @@ pub mod processes;
 pub mod reach;
 pub mod request;
 pub mod routing;
+pub mod seccomp;
 pub mod signal;
 pub mod socket;
 mod sys;

@@ -10,6 +10,7 @@ use tracing::Level;
 use vrrp_config::{Loaded, Secrets, load};
 use vrrp_linux::capability;
 use vrrp_linux::claim::{Claim, Unclaimed};
+use vrrp_linux::seccomp;
 
 use crate::Failed;
 use crate::channel::{EventSender, Inbox};
@@ -203,6 +204,7 @@ fn serve(
     let claim = claim
         .listener()
         .map_err(|error| complain("open the sockets of the daemon", error))?;
+    let starts_no_program = scripts.is_some();
     let services = Services {
         file,
         params,
@@ -219,6 +221,12 @@ fn serve(
         log: log.clone(),
     };
     let services = services::start(services).map_err(|error| complain("start a thread", error))?;
+    if starts_no_program && let Err(error) = seccomp::forbid_programs() {
+        log.note(
+            Level::WARN,
+            format!("{error}; an attacker in this process could start programs"),
+        );
+    }
     let outcome = node
         .run(&files)
         .map_err(|error| complain("wait for events", error));

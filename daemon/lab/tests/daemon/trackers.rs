@@ -1,5 +1,6 @@
 //! Trackers: check scripts, and interfaces, files, processes, routes and gateways.
 
+use std::process::Command;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -486,6 +487,19 @@ pub(crate) fn dead_script_runner_is_no_verdict() -> Outcome {
         |line| line.contains("no result, the last verdict stays"),
         SOON,
     )?;
+
+    // No thread of the daemon may start a program.
+    let filters = format!(
+        "cat /proc/{}/task/*/status | grep '^Seccomp:'",
+        a.process().pid()
+    );
+    let filters = Command::new("/bin/sh").args(["-c", &filters]).output()?;
+    let filters = String::from_utf8_lossy(&filters.stdout).into_owned();
+    assert!(filters.lines().count() >= 3, "{filters}");
+    assert!(
+        filters.lines().all(|line| line == "Seccomp:\t2"),
+        "{filters}"
+    );
 
     let scripts = start_scripts(&pair.a.host, SOCKET)?;
     wait_for_tracker(&a, runs)?;
