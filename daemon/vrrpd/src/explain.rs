@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 
+use vrrp_proto::operator::CommandKind;
 use vrrp_proto::snapshot::{
     GroupStatus, HoldOffReason, HoldOffStatus, OtherRouter, PeerStatus, RouterStatus, Snapshot,
     TrackStatus,
@@ -10,7 +11,7 @@ use vrrp_proto::snapshot::{
 use vrrp_proto::{Due, State};
 
 use crate::cli::ExplainOptions;
-use crate::status::{age, ask, disturbances, parse};
+use crate::status::{age, ask, disturbances, parse, standing};
 use crate::{Failed, print};
 
 /// Number of past transitions that are shown.
@@ -59,6 +60,9 @@ fn describe(snapshot: &Snapshot, instance: &RouterStatus) -> String {
         lines.add("becomes it", becomes_master(instance));
     }
     lines.add("priority", priority(instance));
+    for command in &instance.commands {
+        lines.add("command", standing(command));
+    }
     for track in &instance.priority.tracks {
         lines.add("tracker", tracker(snapshot, track));
     }
@@ -168,6 +172,10 @@ fn not_master(instance: &RouterStatus) -> Vec<String> {
             }
         }
         State::Backup => {
+            if let Some(command) = barred(instance) {
+                reasons.push(format!("the {command} without last resort"));
+                return reasons;
+            }
             if let Some(withheld) = &instance.withheld {
                 reasons.push(format!(
                     "advertisements of {} arrive and are dropped by this host: {}",
@@ -191,6 +199,13 @@ fn not_master(instance: &RouterStatus) -> Vec<String> {
         }
     }
     reasons
+}
+
+/// Kind of the command that keeps a backup from being master at all.
+fn barred(instance: &RouterStatus) -> Option<CommandKind> {
+    let mut commands = instance.commands.iter();
+    let command = commands.find(|command| command.last_resort == Some(false))?;
+    Some(command.command)
 }
 
 fn held_off(hold_off: &HoldOffStatus, master: Option<&PeerStatus>) -> String {
@@ -252,6 +267,11 @@ fn becomes_master(instance: &RouterStatus) -> String {
             "not before the fault is over; then it listens as a backup first".to_owned()
         }
         State::Backup => {
+            if let Some(command) = barred(instance) {
+                return format!(
+                    "not before the end of the {command}, even if there is no other master"
+                );
+            }
             let in_time = instance
                 .next
                 .as_ref()

@@ -463,7 +463,7 @@ fn units(resources: &ResourcesStatus) -> String {
 }
 
 /// Standing command of the operator.
-fn standing(command: &CommandStatus) -> String {
+pub(crate) fn standing(command: &CommandStatus) -> String {
     let whose = command.instance.as_ref();
     let mut text = whose.map_or_else(String::new, |instance| format!("{instance}: "));
     let _ = write!(text, "{}", command.command);

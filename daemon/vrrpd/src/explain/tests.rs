@@ -1,5 +1,7 @@
 use vrrp_proto::Priority;
-use vrrp_proto::snapshot::{ConflictStatus, NextStatus, TrackerStatus, TransitionStatus};
+use vrrp_proto::snapshot::{
+    CommandStatus, ConflictStatus, NextStatus, TrackerStatus, TransitionStatus,
+};
 
 use super::*;
 use crate::status::tests::instance;
@@ -220,4 +222,52 @@ fn member_of_group_names_the_member_that_decided() {
     };
     let text = describe(&snapshot, &backup());
     insta::assert_snapshot!(lines(&text, "sync group").join("\n"), @"gateway: VI_1, VI_2 change their state together; VI_2 decided: 192.168.198.11 advertises priority 100, ours is 99");
+}
+
+#[test]
+fn standing_command_is_shown_with_its_end() {
+    let drain = CommandStatus {
+        command: CommandKind::Drain,
+        instance: None,
+        priority: None,
+        last_resort: Some(true),
+        by: "alice (uid 1000)".into(),
+        reason: Some("kernel update".into()),
+        ends_in: Some(1800.0),
+    };
+    let drained = RouterStatus {
+        commands: vec![drain.clone()],
+        ..behind(100)
+    };
+    let text = explained(drained);
+    let command = lines(&text, "command");
+    assert_eq!(command.len(), 1, "{text}");
+    assert!(
+        command[0].starts_with("drain by alice (uid 1000)"),
+        "{text}"
+    );
+    assert!(command[0].ends_with("kernel update"), "{text}");
+    assert!(
+        lines(&text, "becomes it")[0].starts_with("in 3.2 s, unless"),
+        "{text}"
+    );
+
+    let barred = RouterStatus {
+        commands: vec![CommandStatus {
+            last_resort: Some(false),
+            ..drain
+        }],
+        ..behind(100)
+    };
+    let text = explained(barred);
+    assert_eq!(
+        lines(&text, "not master"),
+        ["the drain without last resort"],
+        "{text}"
+    );
+    assert_eq!(
+        lines(&text, "becomes it"),
+        ["not before the end of the drain, even if there is no other master"],
+        "{text}"
+    );
 }
