@@ -201,7 +201,7 @@ fn not_master(instance: &RouterStatus) -> Vec<String> {
     reasons
 }
 
-/// Kind of the command that keeps a backup from being master at all.
+/// Kind of the command that bars a backup from mastership.
 fn barred(instance: &RouterStatus) -> Option<CommandKind> {
     let mut commands = instance.commands.iter();
     let command = commands.find(|command| command.last_resort == Some(false))?;

@@ -249,7 +249,7 @@ async fn answer(connection: UnixStream, runner: Runner, allowed: Allowed) {
             program.user = user;
             tokio::select! {
                 outcome = runner.run_here(program, limit) => outcome,
-                // Nobody waits for the end: the program is killed.
+                // The daemon has closed the connection: the program is killed.
                 _ = connection.read_u8() => return,
             }
         }

@@ -151,7 +151,7 @@ fn assert_lost(outcome: &Outcome, socket: &Path, reason: &str) {
     assert!(is_shortage(error));
 }
 
-/// Whether the process runs whose ID is in a file.
+/// Whether the process with the ID in a file runs.
 fn is_running(file: &PathBuf) -> bool {
     let pid = std::fs::read_to_string(file).unwrap_or_default();
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim()));
