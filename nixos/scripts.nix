@@ -100,8 +100,9 @@ in
 
         User = name;
         Group = name;
-        # For the files of scripts.
+        # For the files of scripts, which outlive a restart of this unit.
         RuntimeDirectory = name;
+        RuntimeDirectoryPreserve = "restart";
 
         AmbientCapabilities = capabilities;
         CapabilityBoundingSet = capabilities;
