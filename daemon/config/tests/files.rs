@@ -203,8 +203,8 @@ fn program_that_every_user_may_replace_is_a_warning() {
         warnings(&program, Secrets::Read),
         [
             format!(
-                "trackers.httpd.script.command[0]: every local user may run any program as the user of the \
-                 daemon: {remedy}"
+                "trackers.httpd.script.command[0]: every local user may run any program as the user of \
+                 scripts: {remedy}"
             ),
             format!(
                 "instances.VI_1.notify.master[0]: every local user may run any program as nobody: {remedy}"
