@@ -4,6 +4,7 @@
 //! and units follow <https://prometheus.io/docs/practices/naming/>.
 
 use vrrp_proto::State;
+use vrrp_proto::operator::CommandKind;
 use vrrp_proto::snapshot::{
     DaemonStatus, GroupStatus, NotifyStatus, RouterStatus, Snapshot, TrackerStatus,
 };
@@ -154,6 +155,21 @@ const INSTANCE: &[Metric<RouterStatus>] = &[
             for track in &it.priority.tracks {
                 let mut contribution = out.with(&[("tracker", &track.tracker)]);
                 contribution.number(track.contribution.into());
+            }
+        },
+    ),
+    gauge(
+        "vrrp_standing_commands",
+        "Commands of the operator in force that concern an instance, by command: drain, priority, step-down.",
+        |it, out| {
+            for kind in [
+                CommandKind::Drain,
+                CommandKind::Priority,
+                CommandKind::StepDown,
+            ] {
+                let standing = it.commands.iter().filter(|other| other.command == kind);
+                let mut commands = out.with(&[("command", &kind.to_string())]);
+                commands.count(standing.count() as u64);
             }
         },
     ),
