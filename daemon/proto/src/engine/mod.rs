@@ -747,8 +747,9 @@ impl Engine {
         let moved = self.moved(id).cloned().map(FaultReason::InterfaceMissing);
         let before = fault_reason.clone().or(moved);
         let is_up = before.is_none();
-        if before.is_some() {
-            self.inhibit(now, id, before);
+        if let Some(before) = before {
+            self.end_hand_over(now, id, HandOverEnd::Fault(before.clone()));
+            self.inhibit(now, id, Some(before));
         }
         let state = self.instances[id].router.state();
         let former = self.instances[id].endpoint;

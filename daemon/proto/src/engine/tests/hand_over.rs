@@ -253,3 +253,16 @@ fn together() -> NodeParams {
     params.groups.insert("G".into(), group_of_both());
     params
 }
+
+#[test]
+fn name_of_the_interface_that_moves_to_another_ends_the_hand_over() {
+    let mut node = leaving(vi_1());
+    let lines = node.give(Input::Link(link(ETH2, "eth1")));
+    assert_eq!(lines[0], RELEASED, "{lines:?}");
+    assert!(
+        lines[1].starts_with("VI_1: handed over after 0ns: "),
+        "{lines:?}"
+    );
+    assert!(node.held().is_empty());
+    assert!(!node.engine.is_handing_over());
+}
