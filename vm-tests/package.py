@@ -168,7 +168,9 @@ with subtest("removal hands over, and keeps the configuration"):
     assert_only_holder(two, hosts, ADDRESS)
     one.succeed(f"test -e {CONFIGURATION}")
 
-with subtest("purge leaves nothing but the user"):
+with subtest("purge leaves nothing but the users"):
+    # The administrator's.
+    one.succeed("rm -r /etc/systemd/system/vrrp-scripts.service.d")
     one.succeed("dpkg --purge vrrpd")
     one.fail("dpkg --status vrrpd")
     left = one.succeed(
