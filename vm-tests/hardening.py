@@ -28,6 +28,11 @@ with subtest("the daemon is not root and has two capabilities"):
     assert int(fields["CapAmb"], 16) == 0, fields["CapAmb"]
     assert fields["NoNewPrivs"] == "1"
 
+with subtest("the daemon has given up the right to start a program"):
+    # It warns if the kernel or the unit's own filter does not permit its filter.
+    master.succeed("journalctl --unit=vrrp --grep='vrrpd .* started: '")
+    master.fail("journalctl --unit=vrrp --grep='cannot install a filter of system calls'")
+
 with subtest("its scripts run as another user, without capabilities"):
     master.wait_until_succeeds("test -s /run/vrrp-scripts/rights", timeout=seconds(60))
     fields = dict(
