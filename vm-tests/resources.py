@@ -146,11 +146,11 @@ with subtest("the tracker restarts the server: no transition"):
     before = transitions(backup)
     # These starts in a minute would exceed the start limit of systemd.
     master.succeed("systemctl reset-failed httpd.service")
-    for signal in ["KILL", "TERM"]:
+    for count, signal in enumerate(["KILL", "TERM"], 1):
         master.succeed(f"systemctl kill --signal={signal} httpd.service")
         master.wait_until_succeeds(
             "vrrpd status --json | jq --exit-status "
-            '\'.trackers[] | select(.name == "web") | .detail | contains("again")\'',
+            f'\'.trackers[] | select(.name == "web") | .detail | contains("restarted {count} of")\'',
             timeout=seconds(60),
         )
         master.wait_until_succeeds("systemctl is-active httpd.service", timeout=seconds(60))
