@@ -59,10 +59,12 @@ with subtest("the priority is changed: the daemon is reloaded, not restarted"):
     assert holders(hosts, "192.168.224.101") == []
     assert_only_holder(master, hosts, "192.168.224.100")
 
-with subtest("the package is changed: the daemon is restarted, once"):
+with subtest("the package is changed: the daemon is restarted, once, without a change of master"):
+    switches = [transitions(host) for host in hosts]
     switch_to("package-changed")
     wait_for_state(master, "master")
     wait_for_state(backup, "backup")
     assert journal(STARTED) == started + 1
     assert main_pid() != pid
+    assert [transitions(host) for host in hosts] == switches
     assert_only_holder(master, hosts, "192.168.224.100")
