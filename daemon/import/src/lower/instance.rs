@@ -1,7 +1,9 @@
 //! Instances.
 
 use super::timing::Role;
-use super::{Context, address, authentication, lacking, lvs, notify, routing, timing, transport};
+use super::{
+    Context, address, authentication, distinct, lacking, lvs, notify, routing, timing, transport,
+};
 use crate::document::{Node, Object, Value};
 use crate::place::Place;
 use crate::read::statement::Statement;
@@ -157,14 +159,14 @@ fn routes(instance: &mut Object, settings: &Settings<'_>, notes: &mut Notes) {
     let routes: Vec<Node> = routes
         .filter_map(|entry| routing::route(entry, notes))
         .collect();
-    let routes = routing::distinct(routes, "route", notes);
+    let routes = distinct(routes, "route", notes);
     let place = routing::place(&routes);
     instance.set_some("routes", routes, place);
     let rules = settings.entries("virtual_rules", notes).into_iter();
     let rules: Vec<Node> = rules
         .filter_map(|entry| routing::rule(entry, notes))
         .collect();
-    let rules = routing::distinct(rules, "rule", notes);
+    let rules = distinct(rules, "rule", notes);
     let place = routing::place(&rules);
     instance.set_some("rules", rules, place);
 }

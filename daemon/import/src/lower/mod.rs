@@ -24,6 +24,7 @@ use crate::Format;
 use crate::document::{Node, Object, Value};
 use crate::place::Place;
 use crate::read::statement::Statement;
+use crate::render;
 use crate::report::Notes;
 use crate::settings::Settings;
 use address::Addresses;
@@ -182,4 +183,25 @@ fn named<'s>(blocks: &[&'s Statement], notes: &mut Notes) -> Vec<(&'s str, &'s S
         }
     }
     named
+}
+
+/// Leaves out entries of a list that occur before, which keepalived accepts.
+fn distinct(list: Vec<Node>, what: &str, notes: &mut Notes) -> Vec<Node> {
+    let mut seen = BTreeSet::new();
+    let is_new = |node: &Node| {
+        let entry = match &node.value {
+            Value::Object(object) => render::json(object),
+            Value::Text(text) => text.clone(),
+            Value::Bool(_) | Value::Number(_) | Value::List(_) => return true,
+        };
+        let is_new = seen.insert(entry);
+        if !is_new {
+            notes.differs(
+                node.place,
+                format!("the {what} occurs before: written once"),
+            );
+        }
+        is_new
+    };
+    list.into_iter().filter(is_new).collect()
 }

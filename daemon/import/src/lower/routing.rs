@@ -1,13 +1,11 @@
 //! Virtual routes and rules.
 
 use core::slice::Iter;
-use std::collections::BTreeSet;
 
-use crate::document::{Node, Object, Value};
+use crate::document::{Node, Object};
 use crate::place::Place;
 use crate::read::statement::Statement;
 use crate::read::word::Word;
-use crate::render;
 use crate::report::Notes;
 use crate::settings::number;
 
@@ -397,25 +395,6 @@ fn value<'w>(word: &Word, words: &mut Iter<'_, &'w Word>, notes: &mut Notes) -> 
 
 fn text(object: &mut Object, key: &str, word: &Word) {
     object.set(key, word.text.as_str(), word.place);
-}
-
-/// Leaves out entries that occur before, which keepalived accepts.
-pub(super) fn distinct(list: Vec<Node>, what: &str, notes: &mut Notes) -> Vec<Node> {
-    let mut seen = BTreeSet::new();
-    let is_new = |node: &Node| {
-        let Value::Object(object) = &node.value else {
-            return true;
-        };
-        let is_new = seen.insert(render::json(object));
-        if !is_new {
-            notes.differs(
-                node.place,
-                format!("the {what} occurs before: written once"),
-            );
-        }
-        is_new
-    };
-    list.into_iter().filter(is_new).collect()
 }
 
 /// Place of a list, that of its first element.

@@ -1,7 +1,6 @@
 //! Source address, virtual MAC address and unicast peers.
 
-use std::collections::BTreeSet;
-
+use super::distinct;
 use crate::document::{Node, Object};
 use crate::read::statement::Statement;
 use crate::read::word::Word;
@@ -54,21 +53,13 @@ fn unicast(instance: &mut Object, settings: &Settings<'_>, notes: &mut Notes) {
         let message = "without peers the instance uses multicast, as keepalived does";
         return notes.differs(block.place(), message);
     };
-    let mut peers: BTreeSet<&str> = BTreeSet::new();
-    let mut list = Vec::new();
-    for entry in entries {
-        let peer = without_prefix(&entry.keyword.text);
-        if peers.insert(peer) {
-            list.push(Node {
-                value: peer.into(),
-                place: entry.place(),
-            });
-        } else {
-            notes.differs(entry.place(), "the peer occurs before: written once");
-        }
-    }
+    let peer = |entry: &&Statement| Node {
+        value: without_prefix(&entry.keyword.text).into(),
+        place: entry.place(),
+    };
+    let peers = distinct(entries.iter().map(peer).collect(), "peer", notes);
     let mut unicast = Object::default();
-    unicast.set("peers", list, block.place());
+    unicast.set("peers", peers, block.place());
     if let Some(ttl) = ttl {
         unicast.set("ttl", ttl.value, ttl.place);
     }
