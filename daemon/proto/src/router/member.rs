@@ -4,7 +4,8 @@ use core::net::IpAddr;
 use core::time::Duration;
 
 use super::backup::Backup;
-use super::{Families, Phase, Reaction, Router, Send, down_interval};
+use super::master::Master;
+use super::{Families, Phase, Reaction, Router, Send, Settings, down_interval};
 use crate::reasons::Cause;
 use crate::time::Instant;
 use crate::types::{AdvertInterval, Family, State};
@@ -161,22 +162,22 @@ impl Router {
 
     /// Announces the addresses of a master again, because another master may have announced them.
     pub(crate) fn correct_neighbours(&mut self, now: Instant) -> Reaction {
-        let Phase::Master(master) = &mut self.phase else {
-            return Reaction::default();
-        };
-        Reaction {
-            announce: master.correct_neighbours(now, &self.settings),
-            ..Reaction::default()
-        }
+        self.announce_if(|master, settings| master.correct_neighbours(now, settings))
     }
 
     /// Announces the addresses of a master again, because a host that is no router claims one of them.
     pub(crate) fn defend(&mut self, now: Instant) -> Reaction {
-        let Phase::Master(master) = &mut self.phase else {
-            return Reaction::default();
+        self.announce_if(|master, settings| master.defend(now, settings))
+    }
+
+    /// Announces the addresses of a master if it `decides` so.
+    fn announce_if(&mut self, decides: impl FnOnce(&mut Master, &Settings) -> bool) -> Reaction {
+        let announce = match &mut self.phase {
+            Phase::Master(master) => decides(master, &self.settings),
+            Phase::Init | Phase::Fault(_) | Phase::Backup(_) => false,
         };
         Reaction {
-            announce: master.defend(now, &self.settings),
+            announce,
             ..Reaction::default()
         }
     }
