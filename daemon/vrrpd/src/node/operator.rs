@@ -38,14 +38,7 @@ impl Node {
             Some(name) => vec![Arc::clone(name)],
             None => before.keys().cloned().collect(),
         };
-        let mut ends = Vec::new();
-        if let Request::End { command, .. } = &request {
-            ends = self.standing(*command, named.as_ref());
-        }
-        for key in &ends {
-            let (key, by) = (key.clone(), Arc::clone(&by));
-            self.hand(now, Input::EndCommand { key, by });
-        }
+        let stood = self.turns.engine().standing_commands().count();
         self.give(now, &request, &instances, named.as_ref(), &by);
         let engine = self.turns.engine();
         let effect = |(name, to): (&Arc<str>, State)| Effect {
@@ -57,15 +50,16 @@ impl Node {
         // Of a sync group the other members move too.
         let concerned =
             |effect: &Effect| effect.from != effect.to || instances.contains(&effect.instance);
+        let standing: Vec<_> = engine.standing_commands().cloned().collect();
         let outcome = Outcome::Done {
             effects: engine.states().map(effect).filter(concerned).collect(),
-            standing: engine.standing_commands().cloned().collect(),
-            ended: ends.len(),
+            ended: stood.saturating_sub(standing.len()),
+            standing,
         };
         drop(reply.send(outcome));
     }
 
-    /// Hands the inputs of a request for these instances to the engine, except ends of commands.
+    /// Hands the inputs of a request for these instances to the engine.
     fn give(
         &mut self,
         now: Instant,
@@ -95,7 +89,14 @@ impl Node {
                 let router = named.map(|name| &**name);
                 return self.hand(now, Input::Announce(router));
             }
-            Request::End { .. } | Request::Reload { .. } => return,
+            Request::End { command, .. } => {
+                for key in self.standing(*command, named) {
+                    let by = Arc::clone(by);
+                    self.hand(now, Input::EndCommand { key, by });
+                }
+                return;
+            }
+            Request::Reload { .. } => return,
         };
         let span = request.lasts().and_then(Lasting::duration);
         for order in orders {
