@@ -73,11 +73,9 @@ pub(super) struct Program {
     pub(super) input: Option<String>,
 }
 
-impl Program {
-    /// Its path, for messages: the arguments may be secrets.
-    pub(super) fn path(&self) -> String {
-        self.command.first().cloned().unwrap_or_default()
-    }
+/// Path of a program in messages, where its arguments may be secrets.
+fn path_of(command: &[String]) -> String {
+    command.first().cloned().unwrap_or_default()
 }
 
 /// End of a run.
@@ -235,8 +233,7 @@ impl Runner {
     ) -> Outcome {
         let deadline = Instant::now() + limit;
         let impossible = |error| Outcome::Impossible {
-            // Its arguments may be secrets.
-            program: command.first().cloned().unwrap_or_default(),
+            program: path_of(&command),
             error,
         };
         let mut start = spawn_blocking(start);

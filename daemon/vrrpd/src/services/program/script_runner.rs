@@ -21,7 +21,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::net::{UnixListener, UnixStream};
 use tokio::time::{sleep, timeout};
 
-use super::{Outcome, Program, Rest, Runner, RunnerLost};
+use super::{Outcome, Program, Rest, Runner, RunnerLost, path_of};
 use crate::services::listener::adopt;
 
 /// Time in which the script runner answers beyond the timeout of the program.
@@ -105,7 +105,7 @@ impl RemoteEnd {
 /// Runs a program once, with the timeout `limit`, in the script runner with this socket. Kills it if the future
 /// is dropped before its end.
 pub(super) async fn run(socket: &Path, program: Program, limit: Duration) -> Outcome {
-    let path = program.path();
+    let path = path_of(&program.command);
     let request = Request { program, limit };
     let asked = timeout(limit + ANSWER, ask(socket, &request)).await;
     let answer = asked.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
@@ -239,10 +239,9 @@ async fn answer(connection: UnixStream, runner: Runner, allowed: Allowed) {
     else {
         return;
     };
-    let path = program.path();
     let outcome = match allowed.user(program.user.take()) {
         Err(error) => Outcome::Impossible {
-            program: path,
+            program: path_of(&program.command),
             error,
         },
         Ok(user) => {
