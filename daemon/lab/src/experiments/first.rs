@@ -96,9 +96,13 @@ fn httpd(runner: &mut Runner, experiment: &mut Experiment<'_>) -> bool {
 }
 
 fn power(runner: &mut Runner, experiment: &mut Experiment<'_>) -> bool {
-    let off = silence(runner, experiment, "master loses power", |experiment| {
-        experiment.master.power_off()
-    });
+    let off = takeover(
+        runner,
+        experiment,
+        "master loses power",
+        Takeover::from_silence(),
+        |experiment| experiment.master.power_off(),
+    );
     let on = failback(runner, experiment, "master is powered on", |experiment| {
         experiment.master.power_on()
     });
@@ -106,10 +110,11 @@ fn power(runner: &mut Runner, experiment: &mut Experiment<'_>) -> bool {
 }
 
 fn reboot(runner: &mut Runner, experiment: &mut Experiment<'_>) -> bool {
-    let down = resignation(
+    let down = takeover(
         runner,
         experiment,
         "master is shut down cleanly",
+        Takeover::from_resignation(),
         |experiment| experiment.master.shut_down(),
     );
     let up = failback(runner, experiment, "... and boots again", |experiment| {
@@ -119,9 +124,13 @@ fn reboot(runner: &mut Runner, experiment: &mut Experiment<'_>) -> bool {
 }
 
 fn stop(runner: &mut Runner, experiment: &mut Experiment<'_>) -> bool {
-    let stopped = hand_over(runner, experiment, "the daemon is stopped", |experiment| {
-        experiment.master.stop_daemon()
-    });
+    let stopped = takeover(
+        runner,
+        experiment,
+        "the daemon is stopped",
+        Takeover::from_hand_over(),
+        |experiment| experiment.master.stop_daemon(),
+    );
     let started = failback(runner, experiment, "the daemon is started", |experiment| {
         experiment.master.start_daemon()
     });
@@ -129,10 +138,11 @@ fn stop(runner: &mut Runner, experiment: &mut Experiment<'_>) -> bool {
 }
 
 fn kill(runner: &mut Runner, experiment: &mut Experiment<'_>) -> bool {
-    let killed = silence(
+    let killed = takeover(
         runner,
         experiment,
         "the daemon is killed, cleanup runs",
+        Takeover::from_silence(),
         |experiment| experiment.master.kill_daemon().map(drop),
     );
     let started = failback(
@@ -233,10 +243,11 @@ fn delete(runner: &mut Runner, experiment: &mut Experiment<'_>) -> bool {
 }
 
 fn cable(runner: &mut Runner, experiment: &mut Experiment<'_>) -> bool {
-    let pulled = silence(
+    let pulled = takeover(
         runner,
         experiment,
         "the master's cable is pulled",
+        Takeover::from_silence(),
         |experiment| experiment.fixture.plug(Role::Master, false),
     );
     let listening = VI_1.master_down(Role::Master);
@@ -256,68 +267,67 @@ fn cable(runner: &mut Runner, experiment: &mut Experiment<'_>) -> bool {
     pulled && plugged
 }
 
-/// A step in which the master becomes silent: the backup waits three intervals and its skew time.
-fn silence<'h>(
-    runner: &mut Runner,
-    experiment: &mut Experiment<'h>,
-    name: &'static str,
-    event: impl FnOnce(&mut Experiment<'h>) -> Result<()>,
-) -> bool {
-    let within = VI_1.master_down(Role::Backup);
-    let plan = takeover(name, within, within, TwoHolders::Never);
-    run_takeover(runner, experiment, plan, within, event)
-}
-
-/// A step in which the master sends a final advertisement and its web server stops as well: the backup
-/// waits its skew time.
-fn resignation<'h>(
-    runner: &mut Runner,
-    experiment: &mut Experiment<'h>,
-    name: &'static str,
-    event: impl FnOnce(&mut Experiment<'h>) -> Result<()>,
-) -> bool {
-    let within = VI_1.skew(Role::Backup);
-    let plan = takeover(name, within, within, TwoHolders::Handover);
-    run_takeover(runner, experiment, plan, within, event)
-}
-
-/// As [`resignation`], where the web server of the master still runs: the master keeps the address
-/// until the backup advertises, and the client is served throughout.
-fn hand_over<'h>(
-    runner: &mut Runner,
-    experiment: &mut Experiment<'h>,
-    name: &'static str,
-    event: impl FnOnce(&mut Experiment<'h>) -> Result<()>,
-) -> bool {
-    let within = VI_1.skew(Role::Backup);
-    let plan = takeover(name, within, Duration::ZERO, TwoHolders::Handover);
-    run_takeover(runner, experiment, plan, within, event)
-}
-
-/// A step in which the backup takes over `within` a time, with an outage of the client of at most
-/// `bound`.
-fn takeover(
-    name: &'static str,
+/// How the backup takes over.
+struct Takeover {
+    /// Time limit for the backup to become master.
     within: Duration,
+    /// Longest outage of the client.
     bound: Duration,
     two_holders: TwoHolders,
-) -> Plan {
-    Plan {
+}
+
+impl Takeover {
+    /// The master becomes silent: the backup waits three intervals and its skew time.
+    fn from_silence() -> Self {
+        let within = VI_1.master_down(Role::Backup);
+        Self {
+            within,
+            bound: within,
+            two_holders: TwoHolders::Never,
+        }
+    }
+
+    /// The master sends a final advertisement and its web server stops as well: the backup waits its skew
+    /// time.
+    fn from_resignation() -> Self {
+        let within = VI_1.skew(Role::Backup);
+        Self {
+            within,
+            bound: within,
+            two_holders: TwoHolders::Handover,
+        }
+    }
+
+    /// As [`from_resignation`](Self::from_resignation), where the web server of the master still runs: the
+    /// master keeps the address until the backup advertises, and the client is served throughout.
+    fn from_hand_over() -> Self {
+        Self {
+            bound: Duration::ZERO,
+            ..Self::from_resignation()
+        }
+    }
+}
+
+/// A step in which the backup takes over.
+fn takeover<'h>(
+    runner: &mut Runner,
+    experiment: &mut Experiment<'h>,
+    name: &'static str,
+    takeover: Takeover,
+    event: impl FnOnce(&mut Experiment<'h>) -> Result<()>,
+) -> bool {
+    let Takeover {
+        within,
+        bound,
+        two_holders,
+    } = takeover;
+    let plan = Plan {
         name,
         expected: format!("backup takes over, within {}", millis(within)),
         bound,
         holders: ON_BACKUP,
         two_holders,
-    }
-}
-
-fn run_takeover<'h>(
-    runner: &mut Runner,
-    experiment: &mut Experiment<'h>,
-    plan: Plan,
-    within: Duration,
-    event: impl FnOnce(&mut Experiment<'h>) -> Result<()>,
-) -> bool {
+    };
     runner.step(experiment, plan, |experiment, trial| {
         event(experiment)?;
         let came = experiment.arrival(Role::Backup, &VI_1, trial.start)?;
