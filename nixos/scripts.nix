@@ -82,11 +82,8 @@ in
       stopIfChanged = false;
 
       inherit (cfg) path;
-      environment = {
+      environment = import ./environment.nix // {
         PATH = lib.mkForce (lib.concatMapStringsSep ":" (folder: "${folder}/bin:${folder}/sbin") folders);
-        # Paths that do not change with the packages behind them.
-        LOCALE_ARCHIVE = "/run/current-system/sw/lib/locale/locale-archive";
-        TZDIR = "/etc/zoneinfo";
       };
 
       serviceConfig = hardening // {

@@ -70,12 +70,9 @@ in
       # Restarts in one step, which shortens the interruption.
       stopIfChanged = false;
 
-      # Paths of the store would restart the daemon with each new version of their packages. The daemon starts no
-      # program.
-      environment = {
+      environment = import ./environment.nix // {
+        # The daemon starts no program.
         PATH = lib.mkForce "/run/current-system/sw/bin";
-        LOCALE_ARCHIVE = "/run/current-system/sw/lib/locale/locale-archive";
-        TZDIR = "/etc/zoneinfo";
       };
 
       serviceConfig =
