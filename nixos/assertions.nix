@@ -194,26 +194,6 @@ let
         + "write the path of a file on the host as a string, such as \"/run/secrets/vrrp\".";
     }
   ) (lib.concatLists (lib.mapAttrsToList secretFiles cfg.settings.instances));
-
-  scriptsRunAsTheDaemonsUser = map (
-    { name, value }:
-    {
-      assertion = !value ? script.user;
-      message =
-        "${trackerOption name}.script.user needs a daemon that runs as root, and vrrp.service does not: "
-        + "leave it out, and list the units that the script may start in ${trackerOption name}.script.mayManage.";
-    }
-  ) (lib.attrsToList cfg.document.trackers);
-
-  commandsRunAsTheDaemonsUser = map (
-    { name, value }:
-    {
-      assertion = !value ? notify.user;
-      message =
-        "${instanceOption name}.notify.user needs a daemon that runs as root, and vrrp.service does not: "
-        + "leave it out.";
-    }
-  ) instances;
 in
 {
   config = lib.mkIf cfg.enable {
@@ -227,9 +207,7 @@ in
       ++ familiesFitTheVersion
       ++ authenticationFitsTheVersion
       ++ vrfsHaveInstances
-      ++ secretsAreOutsideTheStore
-      ++ scriptsRunAsTheDaemonsUser
-      ++ commandsRunAsTheDaemonsUser;
+      ++ secretsAreOutsideTheStore;
 
     warnings =
       lib.optional (instances == [ ]) (

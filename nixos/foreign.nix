@@ -26,7 +26,7 @@ let
   };
 
   verbatim = "the keys as options (services.vrrp.settings accepts keys of a later daemon)";
-  noRoot = "leave it out: scripts run as the unprivileged user of the daemon";
+  noGroup = "leave it out: scripts run with the groups of their user";
 
   # Apply to every kind of tracker.
   trackerWords = {
@@ -50,7 +50,7 @@ let
     TrackedScript = {
       inherit initFail;
       args = ''command = [ "/usr/local/check.sh" "argument" ]'';
-      group = noRoot;
+      group = noGroup;
       script = ''command = [ "/usr/local/check.sh" ]'';
     };
     TrackedHttp = { inherit initFail; };
@@ -166,12 +166,12 @@ lib.mapAttrs (_: words: trackerWords // words) tracked
   Tracker = trackerWords // {
     command = ''script.command = [ "/usr/local/check.sh" ]'';
     fall = "script.fall = 3";
-    group = noRoot;
+    group = noGroup;
     initFail = ''script.initial = "down"'';
     interval = "script.interval = 2";
     rise = "script.rise = 2";
     timeout = ''script.timeout = "500ms"'';
-    user = noRoot;
+    user = ''script.user = "nobody"'';
   };
 
   Route = {

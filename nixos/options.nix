@@ -40,8 +40,9 @@ let
       '';
       "Instance.lvsSyncInterface" = "This module loads ip_vs at boot (`boot.kernelModules`).";
       "Notify.user" = ''
-        Cannot be set in this module, because its unit does not run as root. For a task that needs root when an
-        instance becomes master, define a separate unit and list it in `resources`:
+        The module allows the unit `vrrp-scripts` to run programs as this user, for which the unit gets the capabilities
+        CAP_KILL, CAP_SETGID and CAP_SETUID. Instead of a notification as root, for a task at the change to master, define
+        a separate unit and list it in `resources`: the unit can be limited as any other.
 
             systemd.services.attach-address.serviceConfig = {
               Type = "oneshot";
@@ -67,8 +68,8 @@ let
         `PATH`.
       '';
       "TrackedScript.user" = ''
-        Cannot be set in this module, because its unit does not run as root. For a check that has to run as root,
-        define a separate unit that the script may start:
+        The module allows the unit `vrrp-scripts` to run programs as this user, for which the unit gets the capabilities
+        CAP_KILL, CAP_SETGID and CAP_SETUID. Instead of a check as root, define a separate unit that the script may start:
 
             systemd.services.look.serviceConfig = {
               Type = "oneshot";

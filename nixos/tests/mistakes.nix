@@ -320,33 +320,6 @@ in
         + "can read: write the path of a file on the host as a string, such as \"/run/secrets/vrrp\"."
       );
 
-  testAScriptOfAnotherUser =
-    mistake
-      {
-        trackers.httpd.script = script // {
-          user = "nobody";
-        };
-      }
-      (
-        "services.vrrp.trackers.httpd.script.user needs a daemon that runs as root, and vrrp.service does not: "
-        + "leave it out, and list the units that the script may start in services.vrrp.trackers.httpd.script.mayManage."
-      );
-
-  testACommandOfAnotherUser =
-    mistake
-      {
-        instances.VI_1 = instance // {
-          notify = {
-            any = [ "/usr/local/notify.sh" ];
-            user = "nobody";
-          };
-        };
-      }
-      (
-        "services.vrrp.instances.VI_1.notify.user needs a daemon that runs as root, and vrrp.service does not: "
-        + "leave it out."
-      );
-
   testAUnitThatIsNotNamedInFull =
     mistake
       {
@@ -803,13 +776,12 @@ in
   testAllMistakesAreReportedAtOnce = {
     expr = lib.length (complaints {
       trackers.httpd.script = script // {
-        user = "nobody";
         mayManage = [ "httpd" ];
       };
       instances.VI_1 = instance // {
         track = [ "http" ];
       };
     });
-    expected = 3;
+    expected = 2;
   };
 }

@@ -114,6 +114,9 @@ in
       inherit ((scripts users).serviceConfig) CapabilityBoundingSet User;
       setuid = lib.elem "@setuid" (scripts users).serviceConfig.SystemCallFilter;
       allowed = lib.tail (lib.splitString " --allow " (scripts users).serviceConfig.ExecStart);
+      complaints = lib.filter (
+        assertion: !assertion.assertion && lib.hasInfix "services.vrrp" assertion.message
+      ) users.assertions;
     };
     expected = {
       CapabilityBoundingSet = [
@@ -128,6 +131,7 @@ in
         "mail"
         "postgres"
       ];
+      complaints = [ ];
     };
   };
 

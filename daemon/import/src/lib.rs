@@ -61,7 +61,7 @@ pub fn convert(files: &dyn Files, file: &Path, id: &str, format: Format) -> Conv
     let mut sources = Sources::default();
     let mut notes = Notes::default();
     let statements = read::read(files, file, id, &mut sources, &mut notes);
-    let document = lower::lower(&statements, format, &mut notes);
+    let document = lower::lower(&statements, &mut notes);
     let json = render::json(&document);
     if !notes.has_error() {
         check(&document, &json, &mut notes);

@@ -31,7 +31,7 @@ pub(super) fn lower<'s>(
         .first()
         .map_or(statement.place(), |node| node.place);
     group.set_some("track", followed, place);
-    let programs = notify::lower(&settings, &context.globals, context.format, notes);
+    let programs = notify::lower(&settings, &context.globals, notes);
     let place = notify::place(&settings).unwrap_or_else(|| statement.place());
     group.set_some("notify", programs, place);
     settings.finish("vrrp_sync_group", lacking::GROUP, notes);

@@ -35,7 +35,7 @@ pub(super) fn lower<'s>(
     let followed = context.trackers.followed(&settings, own, notes);
     let place = routing::place(&followed);
     instance.set_some("track", followed, place);
-    let programs = notify::lower(&settings, &context.globals, context.format, notes);
+    let programs = notify::lower(&settings, &context.globals, notes);
     let place = notify::place(&settings).unwrap_or_default();
     instance.set_some("notify", programs, place);
     transport::lower(&mut instance, &settings, notes);

@@ -20,7 +20,6 @@ mod transport;
 
 use std::collections::BTreeSet;
 
-use crate::Format;
 use crate::document::{Node, Object, Value};
 use crate::place::Place;
 use crate::read::statement::Statement;
@@ -67,28 +66,26 @@ struct Context<'s> {
     trackers: Trackers<'s>,
     /// Names of the instances.
     instances: Names<'s>,
-    format: Format,
     /// Whether an instance has the IPVS sync daemon.
     has_lvs: bool,
     addresses: Addresses,
 }
 
 /// Converts all statements.
-pub(crate) fn lower(statements: &[Statement], format: Format, notes: &mut Notes) -> Object {
+pub(crate) fn lower(statements: &[Statement], notes: &mut Notes) -> Object {
     let top = Settings::new(statements);
     let globals = Settings::new(
         top.all("global_defs")
             .iter()
             .flat_map(|block| block.inside()),
     );
-    let trackers = Trackers::read(&top, &globals, format, notes);
+    let trackers = Trackers::read(&top, &globals, notes);
     let blocks = named(top.all("vrrp_instance"), notes);
     let groups = named(top.all("vrrp_sync_group"), notes);
     let mut context = Context {
         globals,
         trackers,
         instances: Names::new(&blocks, notes),
-        format,
         has_lvs: false,
         addresses: Addresses::default(),
     };

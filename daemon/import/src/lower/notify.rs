@@ -1,7 +1,6 @@
 //! Notifications, and the users of programs.
 
 use super::program::{command, user, user_of};
-use crate::Format;
 use crate::document::{Object, Value};
 use crate::place::Place;
 use crate::read::statement::Statement;
@@ -20,12 +19,7 @@ const EVENTS: [(&str, &str); 6] = [
 ];
 
 /// Converts the programs of an instance or a group.
-pub(super) fn lower(
-    settings: &Settings<'_>,
-    globals: &Settings<'_>,
-    format: Format,
-    notes: &mut Notes,
-) -> Object {
+pub(super) fn lower(settings: &Settings<'_>, globals: &Settings<'_>, notes: &mut Notes) -> Object {
     let mut notify = Object::default();
     let mut users: Vec<&Word> = Vec::new();
     let mut place = None;
@@ -48,7 +42,7 @@ pub(super) fn lower(
         notify.set(event, Value::texts(words, program.place), program.place);
         place.get_or_insert(statement.place());
         if statement.arguments.len() > 1 {
-            users.extend(user_of(&statement.arguments, 1, format, notes));
+            users.extend(user_of(&statement.arguments, 1, notes));
         }
     }
     let Some(place) = place else {
@@ -59,7 +53,7 @@ pub(super) fn lower(
         users.extend(
             globals
                 .last("script_user")
-                .and_then(|given| user(given, format, notes)),
+                .and_then(|given| user(given, notes)),
         );
     }
     if let Some(first) = users.first() {

@@ -1,6 +1,5 @@
 //! Programs and their users.
 
-use crate::Format;
 use crate::place::Place;
 use crate::read::statement::Statement;
 use crate::read::word::Word;
@@ -38,34 +37,19 @@ pub(super) fn command(mut words: Vec<String>, place: Place, notes: &mut Notes) -
 }
 
 /// Returns the user of `user NAME [GROUP]` or `script_user NAME [GROUP]`.
-pub(super) fn user<'s>(
-    statement: &'s Statement,
-    format: Format,
-    notes: &mut Notes,
-) -> Option<&'s Word> {
+pub(super) fn user<'s>(statement: &'s Statement, notes: &mut Notes) -> Option<&'s Word> {
     if statement.arguments.is_empty() {
         notes.error(
             statement.place(),
             format!("`{}` needs the name of a user", statement.keyword.text),
         );
     }
-    user_of(&statement.arguments, 0, format, notes)
+    user_of(&statement.arguments, 0, notes)
 }
 
 /// Returns the user at a position of `words`, and reports a group after it.
-pub(super) fn user_of<'s>(
-    words: &'s [Word],
-    at: usize,
-    format: Format,
-    notes: &mut Notes,
-) -> Option<&'s Word> {
+pub(super) fn user_of<'s>(words: &'s [Word], at: usize, notes: &mut Notes) -> Option<&'s Word> {
     let user = words.get(at)?;
-    if format == Format::Nix {
-        let message = "the daemon of the NixOS module is no root user and runs all programs as its own user; see \
-                       `mayManage` and `resources`";
-        notes.not_converted(user.place, message);
-        return None;
-    }
     if let Some(group) = words.get(at + 1)
         && group.text != user.text
     {

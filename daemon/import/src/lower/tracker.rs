@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{lacking, named, names, program};
-use crate::Format;
 use crate::document::{Node, Object, Value};
 use crate::place::Place;
 use crate::read::statement::Statement;
@@ -85,26 +84,14 @@ struct Delays<'s> {
     is_own: bool,
 }
 
-/// Settings that the definitions of trackers depend on.
-struct Scope<'a, 's> {
-    globals: &'a Settings<'s>,
-    format: Format,
-}
-
 impl<'s> Trackers<'s> {
     /// Reads the definitions.
-    pub(super) fn read(
-        top: &Settings<'s>,
-        globals: &Settings<'s>,
-        format: Format,
-        notes: &mut Notes,
-    ) -> Self {
+    pub(super) fn read(top: &Settings<'s>, globals: &Settings<'s>, notes: &mut Notes) -> Self {
         let mut trackers = Self::default();
-        let scope = Scope { globals, format };
         for (name, statement) in named(top.all("vrrp_script"), notes) {
             let settings = Settings::new(statement.inside());
             let weight = weight(&settings, 0, notes);
-            let script = script(statement, &settings, &scope, notes);
+            let script = script(statement, &settings, globals, notes);
             settings.finish("vrrp_script", lacking::SCRIPT, notes);
             trackers.add(Kind::Script, name, weight, script, statement, notes);
         }
@@ -409,7 +396,7 @@ const PATIENCE: Micros = Micros(10_000_000);
 fn script(
     statement: &Statement,
     settings: &Settings<'_>,
-    scope: &Scope<'_, '_>,
+    globals: &Settings<'_>,
     notes: &mut Notes,
 ) -> Object {
     let mut script = Object::default();
@@ -461,8 +448,8 @@ fn script(
     }
     let user = settings
         .last("user")
-        .or_else(|| scope.globals.last("script_user"));
-    if let Some(user) = user.and_then(|user| program::user(user, scope.format, notes)) {
+        .or_else(|| globals.last("script_user"));
+    if let Some(user) = user.and_then(|user| program::user(user, notes)) {
         script.set("user", user.text.as_str(), user.place);
     }
     script

@@ -15,6 +15,7 @@
           rise = 2;
           fall = 3;
           initial = "down";
+          user = "nobody";
         };
       };
       quoted = {
@@ -26,6 +27,7 @@
           ];
           interval = 10;
           timeout = 2;
+          user = "root";
         };
       };
       haproxy = {
@@ -96,6 +98,7 @@
             "a b"
           ];
           style = "keepalived";
+          user = "root";
         };
         virtualMac = true;
         virtualAddresses = [
@@ -190,6 +193,7 @@
         track = [ "eth9" ];
         notify = {
           fault = [ "/usr/local/bin/fault.sh" ];
+          user = "root";
         };
       };
     };
