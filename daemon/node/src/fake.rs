@@ -46,6 +46,7 @@ pub(crate) struct FakeHost {
     pub(crate) rejects_adverts: Option<io::ErrorKind>,
     queued: Vec<Advertisement>,
     pub(crate) rejects_route_dumps: bool,
+    pub(crate) rejects_route_deletions: bool,
     /// Whether the kernel's state changes during each complete dump, which lacks the last address then.
     pub(crate) interrupts_dumps: bool,
     pub(crate) rejects_table_deletion: bool,
@@ -278,6 +279,11 @@ impl Kernel for FakeHost {
                 }
                 routing::plan::Change::AddRoute { installed, .. } => {
                     self.routes.push(installed.clone());
+                }
+                routing::plan::Change::DeleteRoute(_) if self.rejects_route_deletions => {
+                    mirror.refused(change);
+                    let error = io::ErrorKind::OutOfMemory.into();
+                    failures.push(routing::plan::Failure::refused(change, &error, None));
                 }
                 routing::plan::Change::DeleteRoute(gone) => {
                     self.routes.retain(|route| route != gone);

@@ -133,9 +133,9 @@ struct Routing {
     wishes: Vec<DesiredRouting>,
     changes: Vec<routing::plan::Change>,
     failures: Vec<routing::plan::Failure>,
-    /// Whether the mirror was filled by a dump of this turn, so that routes that no router wants show up in
-    /// it.
-    is_looked_at: bool,
+    /// Whether the next changes delete the routes and rules of the mirror that no router wants: after a dump, and
+    /// when a deletion that the kernel rejected is repeated.
+    removes_strays: bool,
     /// Changes since the last dump with which the kernel may have deleted routes.
     suspects: Vec<Suspect>,
 }
@@ -474,6 +474,7 @@ impl Node {
         // Sockets that could not be opened.
         self.may_listen_elsewhere = true;
         self.handle(now, Input::Overrun, host);
+        self.routing.removes_strays = true;
         self.remove_strays(now, host);
         self.remove_leftovers(now, host);
     }
@@ -1048,7 +1049,7 @@ impl Node {
     /// Plans the engine's requests for routes and rules, and deletes those that have to go, before any
     /// address is deleted.
     fn release_routing<H: Host>(&mut self, now: Instant, host: &mut H) {
-        if self.routing.wishes.is_empty() && !self.routing.is_looked_at {
+        if self.routing.wishes.is_empty() && !self.routing.removes_strays {
             return;
         }
         if self.routing.mirror.is_none()
@@ -1061,13 +1062,13 @@ impl Node {
             wishes,
             changes,
             failures,
-            is_looked_at,
+            removes_strays,
             suspects: _,
         } = &mut self.routing;
         if let Some(mirror) = mirror {
             let device = |name: &str| number(&self.mirror, name);
             routing::plan::plan(wishes, device, mirror, changes, failures);
-            if std::mem::take(is_looked_at) {
+            if std::mem::take(removes_strays) {
                 let first = changes.len();
                 let held: BTreeSet<_> = self.engine.held_routing().collect();
                 routing::plan::strays(mirror, |what| held.contains(what), changes);
@@ -1119,7 +1120,7 @@ impl Node {
         };
         match host.kernel().dump_routing() {
             Ok(dump) => {
-                self.routing.is_looked_at = true;
+                self.routing.removes_strays = true;
                 for input in mirror.replace(dump, &suspects) {
                     self.handle(now, input, host);
                 }
@@ -1148,7 +1149,7 @@ impl Node {
         let mut mirror = routing::mirror::Mirror::new();
         mirror.replace(kernel.dump_routing()?, &[]);
         self.routing.mirror = Some(mirror);
-        self.routing.is_looked_at = true;
+        self.routing.removes_strays = true;
         Ok(())
     }
 

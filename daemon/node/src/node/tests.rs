@@ -280,6 +280,33 @@ fn stray_that_cannot_be_deleted_is_not_reported_as_deleted() {
 }
 
 #[test]
+fn stray_route_that_cannot_be_deleted_is_tried_each_second() {
+    let (mut node, mut host) = mastering(routed(vi_1()));
+    let stray = Installed {
+        place: RoutePlace::new(
+            Network::new("10.2.0.0".parse().unwrap(), 16).unwrap(),
+            Table::MAIN,
+            None,
+        ),
+        ..left_route()
+    };
+    host.routes.push(stray);
+    host.rejects_route_deletions = true;
+    node.look_at_routing(T0, &mut host);
+    node.turn(T0, &mut host);
+    for second in 1..=3 {
+        let now = T0 + SECOND_LOOK * second;
+        assert_eq!(host.routes.len(), 2, "after {second} s");
+        // The third look does not read the kernel.
+        host.rejects_route_deletions = second < 3;
+        node.look_again(now, &mut host);
+        node.turn(now, &mut host);
+    }
+    assert_eq!(host.routes.len(), 1);
+    assert!(node.is_content());
+}
+
+#[test]
 fn rejected_address_is_requested_each_second_and_rarely_read() {
     let (mut node, mut host) = mastering(vi_1());
     host.rejects_additions = Some(ErrorKind::OutOfMemory);
