@@ -320,7 +320,9 @@ impl Master {
     /// [`DEFENCE_SPACING`]. Returns whether to announce the addresses now.
     pub(super) fn defend(&mut self, now: Instant, settings: &Settings) -> bool {
         let last = self.defended_at;
-        if last.is_some_and(|last| now < last + DEFENCE_SPACING) {
+        let is_recent = last.is_some_and(|last| now < last + DEFENCE_SPACING);
+        // Otherwise a claim that was not answered would keep a later one, after a reload, from being answered.
+        if is_recent || !settings.announce.on_lower_priority {
             return false;
         }
         self.defended_at = Some(now);

@@ -96,6 +96,26 @@ fn claim_is_answered_once_in_ten_seconds() {
 }
 
 #[test]
+fn claim_without_an_answer_does_not_delay_one_after_a_reload() {
+    let mut silent = vi_1();
+    silent.announce.on_lower_priority = false;
+    let mut node = Node::mastering(routers([("VI_1", silent)]));
+    node.advance(SECOND * 10);
+    assert!(
+        !node
+            .give(claim(STRANGER, 1))
+            .iter()
+            .any(|line| is_announcement(line))
+    );
+    node.configure(routers([("VI_1", vi_1())]));
+    assert!(
+        node.give(claim(STRANGER, 1))
+            .iter()
+            .any(|line| is_announcement(line))
+    );
+}
+
+#[test]
 fn only_another_host_beside_a_master_is_a_conflict() {
     let own = link(ETH2, "eth2").mac.unwrap();
     let mut node = Node::running(routers([("VI_1", vi_1())]));
