@@ -27,8 +27,6 @@ impl Host {
         engine.states().all(|(_, state)| serves(state))
             && engine.interrupted().next().is_none()
             && !engine.is_handing_over()
-            // An owner may announce an IPv6 address once more (seed 1459), which misleads nobody.
-            && self.config.routers.values().all(|router| router.priority < 255)
             && process.inbox.is_empty()
             // Nothing is to be announced, reported or tried again, and no silence is being observed.
             && process.node.due().is_none()
@@ -38,6 +36,18 @@ impl Host {
             && !self.kernel.forbids()
             && !self.kernel.is_refusing()
             && self.has_only_own_routing(engine)
+            && self.shows_all_addresses(engine)
+    }
+
+    /// Whether the kernel shows all addresses of the masters. It hides one in duplicate address detection, which
+    /// another program has added before: the next process adds and announces that address once more.
+    fn shows_all_addresses(&self, engine: &Engine) -> bool {
+        let shown: BTreeSet<_> = self
+            .kernel
+            .addresses()
+            .map(|(interface, address, _)| (interface, address))
+            .collect();
+        engine.held().all(|held| shown.contains(&held))
     }
 
     /// Whether no route or rule was added by hand that the daemon has not noticed.

@@ -207,9 +207,15 @@ impl Oracle {
         (showed + at.since(read_at)).saturating_sub(read_at.since(at))
     }
 
-    /// Goes on after a restart of the daemon, which reports the claims of the last minute again.
-    pub(crate) fn go_on(&mut self) {
+    /// Goes on after a restart of the daemon with the first `records` of the new process. It reports the claims of
+    /// the last minute again, and knows no macvlan that the former process deleted at its end.
+    pub(crate) fn go_on(&mut self, records: &[Record]) {
         self.claims_told.clear();
+        let links = records.iter().filter_map(|record| match &record.fed {
+            Fed::News(News::Link(link)) => Some((link.index, link.clone())),
+            _ => None,
+        });
+        self.links = links.collect();
     }
 
     /// Resets the oracle when the daemon ends.
@@ -1340,7 +1346,11 @@ impl Oracle {
                 .routers
                 .get(&*transition.router)
                 .filter(|router| !router.destinations().is_empty() && !router.is_away)
-                .filter(|router| !(is_reload && router.speaks_otherwise))
+                .filter(|router| {
+                    // In its grace it has no source in the family that the reload gave it.
+                    let is_mute = is_reload || router.grace_until.is_some();
+                    !(is_mute && router.speaks_otherwise)
+                })
                 .map(|router| router.config.vrid);
             if orderly && !loses_link && vrid.is_some_and(|vrid| !speaks(vrid, true)) {
                 let name = &transition.router;

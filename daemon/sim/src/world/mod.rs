@@ -661,7 +661,7 @@ impl<'a> World<'a> {
         if let Some(notifier) = &mut self.notifiers[index] {
             notifier.restart(self.now, &records)?;
         }
-        self.witnesses[index].go_on();
+        self.witnesses[index].go_on(&records);
         Ok(())
     }
 
