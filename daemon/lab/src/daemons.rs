@@ -136,6 +136,14 @@ impl<'h> Vrrpd<'h> {
         daemon.wait_for_start()
     }
 
+    /// As [`start`](Self::start), taking over from the daemon that runs on the host.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn take_over(host: &'h Host, config: &str) -> Result<Self> {
+        Self::launch_with(host, config, &["--take-over"])?.wait_for_start()
+    }
+
     fn launch_with(host: &'h Host, config: &str, options: &[&str]) -> Result<Self> {
         host.write(VRRPD_CONFIG, config, 0o600)?;
         let mut command = Command::new(vrrpd_program()?);

@@ -10,11 +10,15 @@
 
 use std::fmt;
 use std::io;
+use std::os::fd::AsFd as _;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixListener};
+use std::time::Duration;
 
 use caps::{CapSet, Capability};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use socket2::{Domain, SockAddr, Socket, Type};
 
 const NAME: &str = "vrrpd";
@@ -46,6 +50,50 @@ pub enum Unclaimed {
     /// The kernel rejected the socket.
     #[error("cannot claim this network namespace (abstract socket @{NAME}): {0}")]
     Rejected(#[from] io::Error),
+}
+
+/// Failure to take over from another daemon, which serves on.
+#[derive(Debug, thiserror::Error)]
+pub enum Unreplaced {
+    /// It runs where this process cannot signal it.
+    #[error("{0}: send it SIGUSR2 there, and start this one at once without --take-over")]
+    Invisible(Holder),
+    /// The kernel rejected the signal.
+    #[error("{0}, and cannot be sent SIGUSR2: {1}")]
+    Unsignalled(Holder, io::Error),
+    /// It does not end.
+    #[error("{0}, and has not ended {limit} s after SIGUSR2", limit = .1.as_secs())]
+    Runs(Holder, Duration),
+}
+
+impl Holder {
+    /// Asks this daemon to leave everything to the next process (SIGUSR2), and waits until it has ended. The
+    /// network namespace is free then.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be signalled, or has not ended within `limit`.
+    pub fn replace(self, limit: Duration) -> Result<(), Unreplaced> {
+        let unsignalled = |error: io::Error| Unreplaced::Unsignalled(self, error);
+        let pid = Pid::from_raw(self.pid).ok_or(Unreplaced::Invisible(self))?;
+        let process = match pidfd_open(pid, PidfdFlags::empty()) {
+            // It has just ended by itself.
+            Err(rustix::io::Errno::SRCH) => return Ok(()),
+            other => other.map_err(|error| unsignalled(error.into()))?,
+        };
+        // Its number belonged to it when the descriptor was opened, and has not been given to another process.
+        if holder().map_err(unsignalled)? != Some(self) {
+            return Ok(());
+        }
+        pidfd_send_signal(&process, Signal::USR2).map_err(|error| unsignalled(error.into()))?;
+        let limit_as_poll = PollTimeout::try_from(limit).unwrap_or(PollTimeout::MAX);
+        let mut awaited = [PollFd::new(process.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut awaited, limit_as_poll) {
+            Ok(0) => Err(Unreplaced::Runs(self, limit)),
+            Ok(_) => Ok(()),
+            Err(error) => Err(unsignalled(error.into())),
+        }
+    }
 }
 
 impl fmt::Display for Holder {

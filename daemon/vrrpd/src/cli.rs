@@ -26,7 +26,7 @@ pub(crate) enum Command {
     ///
     /// SIGTERM and SIGINT hand over mastership, SIGHUP reloads the configuration. SIGUSR2 ends the daemon and
     /// leaves everything to the next one, which has to start at once: a restart without a change of master.
-    /// `systemctl restart` does the same.
+    /// `systemctl restart` does the same, and so does a second daemon with --take-over.
     Run(RunOptions),
     /// Runs check scripts and notification programs for a daemon, as users without rights over it.
     ///
@@ -110,6 +110,11 @@ pub(crate) struct RunOptions {
     /// daemon runs them].
     #[arg(long, value_name = "SOCKET")]
     pub(crate) scripts: Option<PathBuf>,
+    /// Takes over from the daemon that runs in this network namespace, if there is one, without a change of
+    /// master. It is asked to leave (SIGUSR2) only once the configuration of this process is found valid. A daemon
+    /// that systemd has started is restarted with `systemctl restart` instead.
+    #[arg(long)]
+    pub(crate) take_over: bool,
     /// Logs debug messages too, such as the results of notify commands that succeeded.
     #[arg(long, short)]
     pub(crate) verbose: bool,

@@ -4,6 +4,7 @@
 use std::io::ErrorKind;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tracing::Level;
@@ -26,21 +27,35 @@ use crate::text::count;
 /// their start, which takes a few milliseconds with this one.
 const DESCRIPTORS: u64 = 16_384;
 
+/// Time limit for the daemon that this one takes over from. It leaves within a second.
+const LEAVING: Duration = Duration::from_secs(10);
+
 pub(crate) fn run(options: &RunOptions) -> Result<(), Failed> {
     abort_on_panic();
     services::delay_signals();
     let file = options.configuration.file.clone();
     let files = StateFiles::new(&options.runtime.directory());
     // Before anything can fail: from now on `vrrpd cleanup` deletes what the former process has left.
-    let left = files.take();
+    let mut left = files.take();
     let loaded = load(&file, Secrets::Read)?;
     // Before the first thread is started: setns(2) moves only the calling thread.
     options.place.enter()?;
     capability::check().map_err(|missing| Failed::General.reasons(missing))?;
     // Before any change.
-    let claim = Claim::take().map_err(|unclaimed| match unclaimed {
+    let claim = match Claim::take() {
+        Err(Unclaimed::Taken(holder)) if options.take_over => {
+            holder
+                .replace(LEAVING)
+                .map_err(|unreplaced| Failed::General.reasons(unreplaced))?;
+            left = files.take_from(&holder);
+            Claim::take()
+        }
+        first => first,
+    };
+    let claim = claim.map_err(|unclaimed| match unclaimed {
         Unclaimed::Taken(holder) => Failed::General.reasons(format_args!(
-            "{holder} and would delete the addresses of this one; run one daemon with all instances"
+            "{holder} and would delete the addresses of this one; run one daemon with all instances, or take \
+             over from it with --take-over"
         )),
         Unclaimed::Rejected(_) => Failed::General.reasons(unclaimed),
     })?;

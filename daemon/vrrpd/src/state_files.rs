@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tracing::Level;
+use vrrp_linux::claim::Holder;
 use vrrp_linux::clock;
 use vrrp_proto::checkpoint::{Checkpoint, FORMAT, Notified};
 use vrrp_proto::{Human, Instant};
@@ -116,6 +117,22 @@ impl StateFiles {
                 self.take_numbers(vec![(Level::WARN, text)])
             }
         }
+    }
+
+    /// Takes what the daemon has left that this process has taken over from.
+    pub(crate) fn take_from(&self, former: &Holder) -> Taken {
+        let has_left = self.handover.exists();
+        let mut taken = self.take();
+        if !has_left {
+            let text = format!(
+                "process {} has left no state at {}: it uses another runtime directory, or was stopping \
+                 already; starting anew",
+                former.pid,
+                self.handover.display()
+            );
+            taken.notes.push((Level::WARN, text));
+        }
+        taken
     }
 
     fn take_numbers(&self, mut notes: Vec<(Level, String)>) -> Taken {

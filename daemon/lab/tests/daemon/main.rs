@@ -79,7 +79,10 @@ fn main() -> ExitCode {
                 address_leaves_without_a_next_process,
                 cleanup_waits_for_the_next_process_unless_it_failed,
                 invalid_configuration_leaves_nothing_behind,
-                recording_is_rejected_after_any_restart;
+                recording_is_rejected_after_any_restart,
+                take_over_from_a_daemon_is_no_event,
+                rejected_take_over_leaves_the_daemon_alone,
+                take_over_without_a_daemon_is_a_start;
             frozen:
                 resumed_master_releases_addresses_and_listens_first,
                 resumed_master_without_peer_listens_first,

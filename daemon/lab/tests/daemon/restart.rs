@@ -287,6 +287,52 @@ pub(crate) fn recording_is_rejected_after_any_restart() -> Outcome {
     Ok(())
 }
 
+/// Without a service manager: the second process replaces the first one.
+pub(crate) fn take_over_from_a_daemon_is_no_event() -> Outcome {
+    let pair = Pair::new()?;
+    let (mut a, b) = pair.start()?;
+    pair.lan.settle(VIP)?;
+    let from = pair.lan.pass(&pair.a, 1)?.at;
+    for _ in 0..RESTARTS {
+        let next = Vrrpd::take_over(&pair.a.host, &only(instance(HIGH)))?;
+        let status = a.process().wait(SOON)?;
+        assert!(status.success(), "{status}: {}", a.process().log());
+        a = next;
+        pair.lan.pass(&pair.a, 2)?;
+    }
+    assert_no_gap(&pair, from, INTERVAL);
+    assert_eq!(pair.lan.announcements(VIP, from), []);
+    assert_eq!(a.instance("VI_1")?.counters.became_master, 1);
+    assert_eq!(b.instance("VI_1")?.counters.became_master, 0);
+    assert_lives_for_ever(&pair.a.host)
+}
+
+pub(crate) fn rejected_take_over_leaves_the_daemon_alone() -> Outcome {
+    let pair = Pair::new()?;
+    let (a, _b) = pair.start()?;
+    let from = pair.lan.pass(&pair.a, 1)?.at;
+    pair.a.host.write("/run/other.json", "{", 0o600)?;
+    let program = vrrpd_program()?.display().to_string();
+    let run = [
+        &*program,
+        "run",
+        "--take-over",
+        "--config",
+        "/run/other.json",
+    ];
+    assert_eq!(pair.a.host.exec(&run)?.status.code(), Some(2));
+    pair.lan.pass(&pair.a, 3)?;
+    assert_no_gap(&pair, from, INTERVAL);
+    assert_eq!(a.instance("VI_1")?.counters.became_master, 1);
+    Ok(())
+}
+
+pub(crate) fn take_over_without_a_daemon_is_a_start() -> Outcome {
+    let pair = Pair::new()?;
+    let a = Vrrpd::take_over(&pair.a.host, &only(instance(HIGH)))?;
+    Ok(a.wait_for_state("VI_1", Master, SOON)?)
+}
+
 /// Restarts the daemon of a host as a service manager would.
 fn restart<'h>(daemon: &Vrrpd<'_>, host: &'h Host, config: &str) -> Result<Vrrpd<'h>> {
     leave(daemon)?;
