@@ -19,8 +19,8 @@ use crate::unit::UnitName;
 use crate::value::{BoundedInteger, Count};
 
 /// systemd unit. Up means active. systemd reports every change within milliseconds. While a job
-/// starts or restarts the unit, the last verdict remains; while systemd waits before an automatic
-/// restart (`Restart=`), the unit is down.
+/// starts or restarts the unit, and while D-Bus or systemd does not answer, the last verdict remains;
+/// while systemd waits before an automatic restart (`Restart=`), the unit is down.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct TrackedUnit {

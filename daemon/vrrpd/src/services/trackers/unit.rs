@@ -68,7 +68,11 @@ impl Watch {
                 };
                 reporter.report(true, detail).map(|()| None)
             }
-            Some(UnitState::Unknown(why)) => reporter.report(false, why.to_string()).map(|()| None),
+            // A restart of D-Bus says nothing of the unit. Without a verdict the host probably has no systemd.
+            Some(UnitState::Unknown(why)) => match reporter.last {
+                Some(_) => reporter.keep(&why).map(|()| None),
+                None => reporter.report(false, why.to_string()).map(|()| None),
+            },
             // During a restart by systemd the unit does not run.
             Some(UnitState::Ended(why) | UnitState::Restarting(why)) => {
                 match self.unit.restart.clone() {

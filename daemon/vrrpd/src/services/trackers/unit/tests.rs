@@ -84,6 +84,26 @@ async fn unit_is_down_without_systemd() {
     );
 }
 
+#[tokio::test]
+async fn verdict_stays_while_the_bus_does_not_answer() {
+    for active in ["active", "failed"] {
+        let mut rig = Rig::new(None, active);
+        let (up, _) = rig.result().await;
+        assert_eq!(up, active == "active");
+        rig.fake.stop();
+        let (kept, detail) = rig.result().await;
+        assert_eq!(kept, up, "{detail}");
+        assert!(
+            detail
+                .starts_with("no result, the last verdict stays: cannot reach systemd over D-Bus"),
+            "{detail}"
+        );
+        rig.fake.listen();
+        rig.fake.set(A, if up { "failed" } else { "active" });
+        while rig.result().await.0 == up {}
+    }
+}
+
 /// A tracker with a simulated systemd, and its messages to the node.
 struct Rig {
     fake: Fake,
