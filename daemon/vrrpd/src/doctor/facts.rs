@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use serde_json::Value;
-use vrrp_proto::{InterfaceAddress, InterfaceIndex, MacAddress};
+use vrrp_proto::{Family, InterfaceAddress, InterfaceIndex, MacAddress};
 
 /// Facts about a host.
 #[derive(Clone, Debug, Default)]
@@ -28,6 +28,10 @@ pub(super) struct Facts {
     pub(super) missing_modules: BTreeSet<&'static str>,
     /// Whether the wall clock is synchronised, if the kernel tells.
     pub(super) is_clock_synchronised: Option<bool>,
+    /// Sockets of TCP and UDP that receive at a single address.
+    pub(super) listeners: BTreeSet<Listener>,
+    /// Families in which a program may listen at an address that the host does not hold.
+    pub(super) nonlocal_binds: BTreeSet<Family>,
     /// Advertisements that arrived, one for each sender and virtual router.
     pub(super) adverts: Vec<Advert>,
     /// Answers for virtual addresses by other hosts.
@@ -48,6 +52,25 @@ pub(super) struct Interface {
     pub(super) port_of: Option<String>,
     /// Whether the interface is a bridge that snoops IGMP and MLD without a querier.
     pub(super) snoops_without_querier: bool,
+    /// Program that configures the interface and deletes addresses which are not its own.
+    pub(super) manager: Option<Manager>,
+}
+
+/// Program that configures interfaces.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Manager {
+    /// systemd-networkd, with the file that configures the interface.
+    Networkd(String),
+    /// NetworkManager.
+    NetworkManager,
+}
+
+/// Socket that receives at one address of this host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Listener {
+    pub(super) protocol: &'static str,
+    pub(super) address: IpAddr,
+    pub(super) port: u16,
 }
 
 /// Advertisement that arrived at an interface.

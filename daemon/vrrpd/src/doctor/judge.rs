@@ -6,7 +6,7 @@ use vrrp_proto::params::{AntiReplay, Authentication, NodeParams, Peer, RouterPar
 use vrrp_proto::wire::{Auth, DropCause, Expected, GROUP_V4, GROUP_V6, HOP_LIMIT};
 use vrrp_proto::{Family, FaultReason, Instant, InterfaceAddress, MacAddress, Packet, wire};
 
-use super::facts::{Advert, Facts, Interface};
+use super::facts::{Advert, Facts, Interface, Listener, Manager};
 use super::finding::{Finding, Severity};
 use super::firewall::{self, Direction, Passage, Verdict};
 
@@ -69,6 +69,8 @@ pub(super) fn judge(examined: Examined<'_>) -> Vec<Finding> {
         findings.extend(network_of_addresses(placed));
         findings.extend(held_addresses(placed, facts));
         findings.extend(dhcp(placed, facts));
+        findings.extend(managers(placed, facts));
+        findings.extend(listeners(placed, facts));
         findings.extend(snooping(placed));
         findings.extend(reverse_path(placed));
         findings.extend(firewall(placed, facts));
@@ -316,6 +318,84 @@ fn dhcp(placed: Placed<'_>, facts: &Facts) -> Option<Finding> {
         );
         let remedy = "echo 'denyinterfaces vrrp*' >> /etc/dhcpcd.conf; dhcpcd --rebind".to_owned();
         placed.finding("dhcp", Severity::Warning, text, remedy)
+    })
+}
+
+/// Programs that delete addresses of others at the interfaces of an instance.
+fn managers(placed: Placed<'_>, facts: &Facts) -> impl Iterator<Item = Finding> {
+    let Placed {
+        params, interface, ..
+    } = placed;
+    let parent = interface.manager.iter().filter_map(move |manager| {
+        let Manager::Networkd(file) = manager else {
+            // It does so at an activation only, and has no setting for it: docs/doctor.md.
+            return None;
+        };
+        let text = format!(
+            "systemd-networkd deletes the virtual addresses of {} when it restarts or configures the interface \
+             anew; vrrpd adds them again at once",
+            params.interface
+        );
+        let name = file.rsplit('/').next().unwrap_or(file);
+        let directory = format!("/etc/systemd/network/{name}.d");
+        let remedy = format!(
+            "mkdir -p {directory} && printf '[Network]\\nKeepConfiguration=static\\n' > {directory}/vrrp.conf && \
+             networkctl reload"
+        );
+        Some(placed.finding("manager", Severity::Warning, text, remedy))
+    });
+    let devices = params.virtual_mac.iter().flat_map(|it| it.devices.iter());
+    let devices = devices.filter_map(move |name| {
+        let manager = facts.interfaces.get(&**name)?.manager.as_ref()?;
+        let (program, remedy) = match manager {
+            Manager::Networkd(file) => (
+                "systemd-networkd",
+                format!("let [Match] of {file} not match Name=vrrp*; networkctl reload"),
+            ),
+            Manager::NetworkManager => (
+                "NetworkManager",
+                "printf '[keyfile]\\nunmanaged-devices=interface-name:vrrp*\\n' > \
+                 /etc/NetworkManager/conf.d/vrrp.conf; nmcli general reload"
+                    .to_owned(),
+            ),
+        };
+        let text =
+            format!("{program} configures the interface {name} of the virtual MAC address as well");
+        Some(placed.finding("manager", Severity::Warning, text, remedy))
+    });
+    parent.chain(devices)
+}
+
+/// Programs that listen at a virtual address, and cannot start on a host that does not hold it. Units that run on
+/// the master only are resources.
+fn listeners(placed: Placed<'_>, facts: &Facts) -> impl Iterator<Item = Finding> {
+    let Placed { params, .. } = placed;
+    let at_virtual = facts.listeners.iter().filter(move |listener| {
+        let family = Family::of(listener.address);
+        let mut addresses = params.addresses.iter();
+        !params.priority.is_owner()
+            && !facts.nonlocal_binds.contains(&family)
+            && addresses.any(|it| it.address == listener.address)
+    });
+    at_virtual.map(move |listener| {
+        let Listener {
+            protocol,
+            address,
+            port,
+        } = listener;
+        let version = match Family::of(*address) {
+            Family::V4 => "ipv4",
+            Family::V6 => "ipv6",
+        };
+        let text = format!(
+            "a program listens at {address} ({protocol} port {port}): it cannot start while another host is master, \
+             because net.{version}.ip_nonlocal_bind is 0"
+        );
+        let remedy = format!(
+            "echo net.{version}.ip_nonlocal_bind=1 > /etc/sysctl.d/90-vrrp.conf && sysctl --system; or let it \
+             listen at all addresses; or list its unit in resources"
+        );
+        placed.finding("listener", Severity::Warning, text, remedy)
     })
 }
 

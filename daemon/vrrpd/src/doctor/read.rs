@@ -14,9 +14,9 @@ use serde_json::Value;
 use vrrp_linux::processes::{self, Process};
 use vrrp_linux::{capability, claim, clock};
 use vrrp_proto::params::NodeParams;
-use vrrp_proto::{InterfaceAddress, InterfaceIndex, MacAddress};
+use vrrp_proto::{Family, InterfaceAddress, InterfaceIndex, MacAddress};
 
-use super::facts::{Facts, Interface};
+use super::facts::{Facts, Interface, Listener, Manager};
 
 /// Reads all facts about this host, without those that the network has to tell.
 pub(super) fn facts(params: &NodeParams) -> Facts {
@@ -33,8 +33,123 @@ pub(super) fn facts(params: &NodeParams) -> Facts {
         has_greedy_dhcpcd: runs("dhcpcd") && !is_kept_off(&text("/etc/dhcpcd.conf")),
         missing_modules: missing_modules(params),
         is_clock_synchronised: clock::is_synchronised().ok(),
+        listeners: SOCKETS
+            .iter()
+            .flat_map(|(protocol, file, state)| listeners(protocol, &text(file), state))
+            .collect(),
+        nonlocal_binds: [Family::V4, Family::V6]
+            .into_iter()
+            .filter(|family| may_bind_nonlocal(*family))
+            .collect(),
         ..Facts::default()
     }
+}
+
+/// Tables of sockets, with the state of those that receive: TCP_LISTEN, and TCP_CLOSE, which the kernel shows for
+/// unconnected sockets of UDP.
+const SOCKETS: [(&str, &str, &str); 4] = [
+    ("TCP", "/proc/net/tcp", "0A"),
+    ("TCP", "/proc/net/tcp6", "0A"),
+    ("UDP", "/proc/net/udp", "07"),
+    ("UDP", "/proc/net/udp6", "07"),
+];
+
+/// Sockets of a table (proc_net_tcp(5)) that are in `state`, without those of all addresses.
+fn listeners(protocol: &'static str, table: &str, state: &str) -> Vec<Listener> {
+    let lines = table.lines().skip(1);
+    let found = lines.filter_map(|line| {
+        let mut words = line.split_whitespace().skip(1);
+        let (local, _, shown) = (words.next()?, words.next()?, words.next()?);
+        let (address, port) = local.split_once(':')?;
+        let address = ip(address).filter(|address| !address.is_unspecified())?;
+        let port = u16::from_str_radix(port, 16).ok()?;
+        (shown == state).then_some(Listener {
+            protocol,
+            address,
+            port,
+        })
+    });
+    found.collect()
+}
+
+/// An address as the kernel prints it: in words of 32 bits, each in the byte order of the host.
+fn ip(text: &str) -> Option<IpAddr> {
+    let word = |at: usize| {
+        let word = u32::from_str_radix(text.get(at..at + 8)?, 16).ok()?;
+        Some(word.to_ne_bytes())
+    };
+    match text.len() {
+        8 => Some(IpAddr::from(word(0)?)),
+        32 => {
+            let mut octets = [0; 16];
+            for (octets, at) in octets.chunks_exact_mut(4).zip([0, 8, 16, 24]) {
+                octets.copy_from_slice(&word(at)?);
+            }
+            Some(IpAddr::from(octets).to_canonical())
+        }
+        _ => None,
+    }
+}
+
+fn may_bind_nonlocal(family: Family) -> bool {
+    let version = match family {
+        Family::V4 => "ipv4",
+        Family::V6 => "ipv6",
+    };
+    text(format!("/proc/sys/net/{version}/ip_nonlocal_bind")) != "0"
+}
+
+/// Programs of this network namespace that configure interfaces.
+struct Managers {
+    has_networkd: bool,
+    has_network_manager: bool,
+}
+
+impl Managers {
+    fn running() -> Self {
+        Self {
+            has_networkd: runs("systemd-networkd"),
+            has_network_manager: runs("NetworkManager"),
+        }
+    }
+
+    /// Program that configures an interface, if it deletes the addresses of others there.
+    fn of(&self, index: u32) -> Option<Manager> {
+        let state = |directory: &str| text(Path::new(directory).join(index.to_string()));
+        if self.has_networkd
+            && let Some(file) = network_file(&state("/run/systemd/netif/links"), |file| text(file))
+        {
+            return Some(Manager::Networkd(file));
+        }
+        let is_managed = || {
+            let state = state("/run/NetworkManager/devices");
+            state.lines().any(|line| line == "managed=true")
+        };
+        (self.has_network_manager && is_managed()).then_some(Manager::NetworkManager)
+    }
+}
+
+/// File of systemd-networkd for an interface with this state, if it manages the interface and none of its files
+/// keeps the addresses of others (`KeepConfiguration=` in systemd.network(5)).
+fn network_file(state: &str, read: impl Fn(&str) -> String) -> Option<String> {
+    let value = |key: &str| {
+        let mut lines = state.lines();
+        lines.find_map(|line| line.strip_prefix(key)?.strip_prefix('='))
+    };
+    let is_managed = value("ADMIN_STATE").is_some_and(|state| state != "unmanaged");
+    let file = value("NETWORK_FILE").filter(|_| is_managed)?;
+    let additions = value("NETWORK_FILE_DROPINS").unwrap_or_default();
+    let additions = additions.trim_matches('"').split_whitespace();
+    let contents: Vec<String> = [file].into_iter().chain(additions).map(read).collect();
+    let lines = contents.iter().flat_map(|text| text.lines());
+    // The last one applies.
+    let setting = lines
+        .filter_map(|line| line.split_once('='))
+        .filter(|(key, _)| key.trim() == "KeepConfiguration")
+        .map(|(_, value)| value.trim())
+        .last();
+    let keeps = matches!(setting, Some("static" | "yes" | "true" | "on" | "1"));
+    (!keeps).then(|| file.to_owned())
 }
 
 /// Content of a file of the kernel without its line end; empty if there is no such file.
@@ -45,10 +160,11 @@ fn text(file: impl AsRef<Path>) -> String {
 
 fn interfaces() -> io::Result<BTreeMap<String, Interface>> {
     let mut interfaces = BTreeMap::<String, Interface>::new();
+    let managers = Managers::running();
     for entry in getifaddrs()? {
         let name = entry.interface_name.as_str();
         if !interfaces.contains_key(name) {
-            interfaces.insert(name.to_owned(), interface(name, entry.flags));
+            interfaces.insert(name.to_owned(), interface(name, entry.flags, &managers));
         }
         if let Some(interface) = interfaces.get_mut(name) {
             interface.addresses.extend(address(&entry));
@@ -63,7 +179,7 @@ fn interfaces() -> io::Result<BTreeMap<String, Interface>> {
     Ok(interfaces)
 }
 
-fn interface(name: &str, flags: InterfaceFlags) -> Interface {
+fn interface(name: &str, flags: InterfaceFlags, managers: &Managers) -> Interface {
     let class = Path::new("/sys/class/net").join(name);
     let setting = |of: &str| {
         let file = format!("/proc/sys/net/ipv4/conf/{of}/rp_filter");
@@ -73,8 +189,10 @@ fn interface(name: &str, flags: InterfaceFlags) -> Interface {
     let master = master.as_deref().and_then(Path::file_name);
     let snooping = text(class.join("bridge/multicast_snooping"));
     let querier = text(class.join("bridge/multicast_querier"));
+    let index = if_nametoindex(name).unwrap_or_default();
     Interface {
-        index: InterfaceIndex(if_nametoindex(name).unwrap_or_default()),
+        index: InterfaceIndex(index),
+        manager: managers.of(index),
         is_up: flags.contains(InterfaceFlags::IFF_UP),
         has_carrier: flags.contains(InterfaceFlags::IFF_RUNNING),
         rp_filter: setting("all").max(setting(name)),
@@ -203,6 +321,68 @@ mod tests {
         ));
         assert!(!is_kept_off("allowinterfaces *\n"));
         assert!(!is_kept_off(""));
+    }
+
+    #[test]
+    fn listeners_at_one_address_are_read_from_the_tables_of_sockets() {
+        let four = "  sl  local_address rem_address   st tx_queue\n   0: 64E0A8C0:0050 00000000:0000 0A 00000000\n   1: \
+                    00000000:0016 00000000:0000 0A 0\n   2: 64E0A8C0:0051 01E0A8C0:0016 01 0\n";
+        let found = listeners("TCP", four, "0A");
+        let expected = Listener {
+            protocol: "TCP",
+            address: "192.168.224.100".parse().unwrap(),
+            port: 80,
+        };
+        if cfg!(target_endian = "little") {
+            assert_eq!(found, [expected]);
+            let address = ip("B80D0120000000000000000000010000");
+            assert_eq!(address, "2001:db8::100".parse().ok());
+            assert_eq!(
+                ip("0000000000000000FFFF000064E0A8C0"),
+                Some(expected.address)
+            );
+        }
+        assert_eq!(ip("64E0A8"), None);
+        assert_eq!(listeners("TCP", "", "0A"), []);
+    }
+
+    #[test]
+    fn listeners_of_this_host_are_found() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let addresses = [
+            ("TCP", listener.local_addr().unwrap()),
+            ("UDP", socket.local_addr().unwrap()),
+        ];
+        let found: BTreeSet<Listener> = SOCKETS
+            .iter()
+            .flat_map(|(protocol, file, state)| listeners(protocol, &text(file), state))
+            .collect();
+        for (protocol, address) in addresses {
+            assert!(found.contains(&Listener {
+                protocol,
+                address: address.ip(),
+                port: address.port(),
+            }));
+        }
+    }
+
+    #[test]
+    fn networkd_deletes_addresses_of_others_unless_told_to_keep_them() {
+        let state = "ADMIN_STATE=configured\nNETWORK_FILE=/etc/systemd/network/10-eth1.network\n\
+                     NETWORK_FILE_DROPINS=\"/etc/systemd/network/10-eth1.network.d/keep.conf\"\n";
+        let with = |addition: &'static str| {
+            network_file(state, move |file| match file.ends_with(".conf") {
+                true => addition.to_owned(),
+                false => "[Network]\nKeepConfiguration=dhcp\n".to_owned(),
+            })
+        };
+        let file = "/etc/systemd/network/10-eth1.network".to_owned();
+        assert_eq!(with(""), Some(file));
+        assert_eq!(with("[Network]\nKeepConfiguration = static"), None);
+        let unmanaged = state.replace("configured", "unmanaged");
+        assert_eq!(network_file(&unmanaged, |_| String::new()), None);
+        assert_eq!(network_file("", |_| String::new()), None);
     }
 
     #[test]

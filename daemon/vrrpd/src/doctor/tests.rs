@@ -9,10 +9,10 @@ use vrrp_proto::params::{
 use vrrp_proto::wire::hmac::{Key, KeyId};
 use vrrp_proto::wire::{AddressList, Advert, Auth, ChecksumForm, GROUP_V4, HOP_LIMIT};
 use vrrp_proto::{
-    AdvertInterval, InterfaceAddress, InterfaceIndex, MacAddress, Password, Version, Vrid,
+    AdvertInterval, Family, InterfaceAddress, InterfaceIndex, MacAddress, Password, Version, Vrid,
 };
 
-use super::facts::{Claim, Facts, Interface};
+use super::facts::{Claim, Facts, Interface, Listener, Manager};
 use super::*;
 
 const VIP: [u8; 4] = [192, 168, 224, 100];
@@ -37,6 +37,7 @@ impl Host {
             rp_filter: 1,
             port_of: None,
             snoops_without_querier: false,
+            manager: None,
         };
         let mut facts = Facts {
             ruleset: Some(Ok(json!({ "nftables": [] }))),
@@ -238,6 +239,52 @@ fn dhcpcd_disturbs_virtual_mac_addresses_only() {
         "dhcp",
         "configures the interface vrrp4.51.eth1",
     );
+}
+
+#[test]
+fn manager_of_an_interface_deletes_addresses_of_others() {
+    let file = || "/etc/systemd/network/10-eth1.network".to_owned();
+    let mut host = Host::new();
+    host.interface().manager = Some(Manager::NetworkManager);
+    assert_eq!(host.findings(), []);
+    host.interface().manager = Some(Manager::Networkd(file()));
+    let deletes = "systemd-networkd deletes the virtual addresses of eth1";
+    host.assert_only(Severity::Warning, "manager", deletes);
+
+    let virtual_mac = VirtualMac::new("eth1", vrid(), true);
+    let mut device = host.interface().clone();
+    host.interface().manager = None;
+    for (manager, program) in [
+        (Manager::Networkd(file()), "systemd-networkd"),
+        (Manager::NetworkManager, "NetworkManager"),
+    ] {
+        device.manager = Some(manager);
+        device.addresses.clear();
+        let name = virtual_mac.devices[0].to_string();
+        host.facts.interfaces.insert(name, device.clone());
+        host.router.virtual_mac = Some(virtual_mac.clone());
+        let configures = format!("{program} configures the interface vrrp4.51.eth1");
+        host.assert_only(Severity::Warning, "manager", &configures);
+    }
+}
+
+#[test]
+fn listener_at_a_virtual_address_needs_a_setting_or_the_master() {
+    let mut host = Host::new();
+    let mut listens = |address: [u8; 4]| {
+        host.facts.listeners.insert(Listener {
+            protocol: "TCP",
+            address: address.into(),
+            port: 80,
+        });
+    };
+    listens([192, 168, 224, 11]);
+    listens(VIP);
+    let text =
+        "listens at 192.168.224.100 (TCP port 80): it cannot start while another host is master";
+    host.assert_only(Severity::Warning, "listener", text);
+    host.facts.nonlocal_binds.insert(Family::V4);
+    assert_eq!(host.findings(), []);
 }
 
 #[test]
