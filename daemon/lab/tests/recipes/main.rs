@@ -1,0 +1,67 @@
+//! Recipes of docs/recipes: each page's configuration with the real programs, and the failures that the page
+//! describes.
+
+#[path = "../common/mod.rs"]
+mod common;
+mod dns;
+mod haproxy;
+mod nginx;
+mod page;
+mod pages;
+mod site;
+
+use std::process::ExitCode;
+
+use vrrp_lab::daemons::find_in_path;
+use vrrp_lab::harness::{MadeTest, Test};
+
+/// Number of parallel tests: they mostly wait for timers of a second.
+const SIDE_BY_SIDE: usize = 4;
+
+fn main() -> ExitCode {
+    let always = tests![
+        pages:
+            configurations_of_each_page_fit_together,
+            index_names_each_page;
+    ];
+    let always = always.iter().map(|test| MadeTest::new(test, None));
+    let tests = [
+        always.collect(),
+        made(
+            &tests![
+                haproxy:
+                    haproxy_pair_serves_after_each_failure,
+                    haproxy_binds_the_address_only_with_the_sysctl_of_the_page;
+            ],
+            &[("haproxy", "haproxy")],
+        ),
+        made(
+            &tests![nginx: nginx_pair_serves_after_each_failure;],
+            &[("nginx", "nginx-light")],
+        ),
+        made(
+            &tests![dns: resolver_pair_answers_after_each_failure;],
+            &[("unbound", "unbound"), ("dig", "bind9-dnsutils")],
+        ),
+    ];
+    common::main_of(
+        tests.into_iter().flatten().collect(),
+        &[],
+        Some(SIDE_BY_SIDE),
+    )
+}
+
+/// Tests that need these programs, each with its Debian package, and root: the services change their user.
+fn made(tests: &[Test<'_>], programs: &[(&str, &str)]) -> Vec<MadeTest> {
+    let mut missing: Vec<String> = programs
+        .iter()
+        .filter(|(program, _)| find_in_path(program).is_none())
+        .map(|(program, package)| format!("{program} (apt-get install {package})"))
+        .collect();
+    if !nix::unistd::geteuid().is_root() {
+        missing.push("root's rights, because the services change their user".to_owned());
+    }
+    let lacking = (!missing.is_empty()).then(|| format!("missing: {}", missing.join("; ")));
+    let made = |test| MadeTest::new(test, lacking.as_deref());
+    tests.iter().map(made).collect()
+}
