@@ -4,6 +4,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod dns;
+mod gateway;
 mod haproxy;
 mod nginx;
 mod page;
@@ -42,6 +43,22 @@ fn main() -> ExitCode {
         made(
             &tests![dns: resolver_pair_answers_after_each_failure;],
             &[("unbound", "unbound"), ("dig", "bind9-dnsutils")],
+        ),
+        made(
+            &tests![
+                gateway:
+                    gateway_pair_translates_after_each_failure,
+                    connection_waits_for_the_client_without_conntrackd;
+            ],
+            &[("nft", "nftables")],
+        ),
+        made(
+            &tests![gateway: connection_survives_takeover_with_conntrackd;],
+            &[
+                ("nft", "nftables"),
+                ("conntrackd", "conntrackd"),
+                ("conntrack", "conntrack"),
+            ],
         ),
     ];
     common::main_of(
