@@ -1,14 +1,18 @@
 //! Recipes of docs/recipes: each page's configuration with the real programs, and the failures that the page
 //! describes.
 
+mod cloud;
 #[path = "../common/mod.rs"]
 mod common;
 mod dns;
+mod fake;
 mod gateway;
 mod haproxy;
+mod kubernetes;
 mod nginx;
 mod page;
 mod pages;
+mod patroni;
 mod site;
 
 use std::process::ExitCode;
@@ -59,6 +63,18 @@ fn main() -> ExitCode {
                 ("conntrackd", "conntrackd"),
                 ("conntrack", "conntrack"),
             ],
+        ),
+        made(
+            &tests![cloud: cloud_address_follows_the_master;],
+            &[("python3", "python3"), ("curl", "curl")],
+        ),
+        made(
+            &tests![patroni: address_follows_the_leader_of_patroni;],
+            &[("python3", "python3")],
+        ),
+        made(
+            &tests![kubernetes: address_follows_a_ready_api_server;],
+            &[("python3", "python3"), ("openssl", "openssl")],
         ),
     ];
     common::main_of(
