@@ -83,7 +83,7 @@ pub(crate) fn connection_waits_for_the_client_without_conntrackd() -> Outcome {
     let dead = Moment::now();
     site.a.host.power_off()?;
     b.wait_for(INSTANCE, Backup, Master, dead, SOON)?;
-    site.wait_for_only_holder(&site.b)?;
+    gateways.wait_for_only_holder(&site.b)?;
     // The new master drops a packet of the server, without a reset.
     connection.client.set_read_timeout(Some(INTERVAL))?;
     let pushed = connection.push();
@@ -173,10 +173,12 @@ impl Gateways {
         Ok((a, b))
     }
 
-    /// Waits until one gateway has both addresses, and the other none.
+    /// Waits until one gateway has both addresses, the other none, and client and server know that. Until then
+    /// they may send to the other gateway, which forwards as well.
     fn wait_for_only_holder(&self, gateway: &Station) -> Result<()> {
-        self.site.wait_for_only_holder(gateway)?;
-        self.site.wait_for_only_holder_of(INSIDE_VIP, gateway)
+        let (site, server) = (&self.site, &self.server.host);
+        site.wait_for_only_holder_of((VIP, "eth0"), gateway, server)?;
+        site.wait_for_only_holder_of((INSIDE_VIP, "eth1"), gateway, &self.client)
     }
 
     /// Starts a web server outside that answers with the address of its client.

@@ -74,25 +74,35 @@ impl Site {
         Ok((a, b))
     }
 
-    /// Waits until `holder` has the virtual address and the other host has not.
+    /// Waits until `holder` has the virtual address, the other host has not, and the client knows that.
     pub(crate) fn wait_for_only_holder(&self, holder: &Station) -> Result<()> {
-        self.wait_for_only_holder_of(VIP, holder)
+        self.wait_for_only_holder_of((VIP, "eth0"), holder, &self.client.host)
     }
 
-    /// As [`Site::wait_for_only_holder`], for another address.
-    pub(crate) fn wait_for_only_holder_of(&self, vip: IpAddr, holder: &Station) -> Result<()> {
+    /// As [`Site::wait_for_only_holder`], for an address on an interface, and a host that may have the address in
+    /// its neighbour table.
+    pub(crate) fn wait_for_only_holder_of(
+        &self,
+        (vip, interface): (IpAddr, &str),
+        holder: &Station,
+        neighbour: &Host,
+    ) -> Result<()> {
         let started = Moment::now();
+        let wanted = holder.address == self.a.address;
+        let mac = holder.host.mac(interface)?;
         loop {
-            let [a, b] = [&self.a, &self.b].map(|station| station.host.holds(vip));
-            let (a, b) = (a?, b?);
-            let wanted = holder.address == self.a.address;
-            if (a, b) == (wanted, !wanted) {
+            let (a, b) = (self.a.host.holds(vip)?, self.b.host.holds(vip)?);
+            let known = neighbour.neighbour(vip)?;
+            if (a, b) == (wanted, !wanted) && known.is_none_or(|known| known == mac) {
                 return Ok(());
             }
             if started.elapsed() > SOON {
                 let doing = format!("waiting until only {} holds {vip}", holder.host.name());
-                return Err(Error::new(doing, format!("a: {a}, b: {b}")));
+                let found = format!("a: {a}, b: {b}, MAC address in the client: {known:x?}");
+                return Err(Error::new(doing, found));
             }
+            // A state without events that a test could wait for.
+            std::thread::sleep(Duration::from_millis(5));
         }
     }
 
