@@ -54,6 +54,20 @@ pub(crate) fn haproxy_pair_serves_after_each_failure() -> Outcome {
     site.wait_for_only_holder(&site.a)?;
     site.assert_outage(&client, "`lb1` is back", booted, served(&client)?)?;
 
+    let lost = Moment::now();
+    for server in [&web1, &web2] {
+        let route = format!("ip route add unreachable {}", server.address);
+        site.a.host.shell(&route)?;
+    }
+    b.wait_for(INSTANCE, Backup, Master, lost, SOON)?;
+    let failure = "`lb1` loses its path to the web servers";
+    site.assert_outage(&client, failure, lost, served(&client)?)?;
+    site.wait_for_only_holder(&site.b)?;
+    site.a.host.shell("ip route flush type unreachable")?;
+    b.wait_for(INSTANCE, Master, Backup, lost, SOON)?;
+    site.wait_for_only_holder(&site.a)?;
+    client.wait_for("web2", SOON)?;
+
     // Without web servers there is still a master, which answers with 503.
     let lost = Moment::now();
     web1.host.power_off()?;

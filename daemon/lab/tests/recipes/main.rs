@@ -32,7 +32,7 @@ fn main() -> ExitCode {
     let always = always.iter().map(|test| MadeTest::new(test, None));
     let tests = [
         always.collect(),
-        made(
+        made_for_root(
             &tests![
                 haproxy:
                     haproxy_pair_serves_after_each_failure,
@@ -40,11 +40,11 @@ fn main() -> ExitCode {
             ],
             &[("haproxy", "haproxy")],
         ),
-        made(
+        made_for_root(
             &tests![nginx: nginx_pair_serves_after_each_failure;],
             &[("nginx", "nginx-light")],
         ),
-        made(
+        made_for_root(
             &tests![dns: resolver_pair_answers_after_each_failure;],
             &[("unbound", "unbound"), ("dig", "bind9-dnsutils")],
         ),
@@ -84,16 +84,29 @@ fn main() -> ExitCode {
     )
 }
 
-/// Tests that need these programs, each with its Debian package, and root: the services change their user.
+/// Tests that need these programs, each with its Debian package.
 fn made(tests: &[Test<'_>], programs: &[(&str, &str)]) -> Vec<MadeTest> {
-    let mut missing: Vec<String> = programs
+    made_where(tests, missing(programs))
+}
+
+/// Tests of services that change their user, for which a lab that an ordinary user started has no other user.
+fn made_for_root(tests: &[Test<'_>], programs: &[(&str, &str)]) -> Vec<MadeTest> {
+    let mut missing = missing(programs);
+    if !nix::unistd::geteuid().is_root() {
+        missing.push("root's rights, because the service changes its user".to_owned());
+    }
+    made_where(tests, missing)
+}
+
+fn missing(programs: &[(&str, &str)]) -> Vec<String> {
+    programs
         .iter()
         .filter(|(program, _)| find_in_path(program).is_none())
         .map(|(program, package)| format!("{program} (apt-get install {package})"))
-        .collect();
-    if !nix::unistd::geteuid().is_root() {
-        missing.push("root's rights, because the services change their user".to_owned());
-    }
+        .collect()
+}
+
+fn made_where(tests: &[Test<'_>], missing: Vec<String>) -> Vec<MadeTest> {
     let lacking = (!missing.is_empty()).then(|| format!("missing: {}", missing.join("; ")));
     let made = |test| MadeTest::new(test, lacking.as_deref());
     tests.iter().map(made).collect()
