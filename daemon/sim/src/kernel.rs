@@ -599,6 +599,12 @@ impl Kernel {
             .is_some_and(|interface| interface.addresses.iter().any(is_it))
     }
 
+    /// Whether an address is on any interface, or is tentative there.
+    pub(crate) fn has_anywhere(&self, address: InterfaceAddress) -> bool {
+        let mut all = self.interfaces.keys();
+        all.any(|index| self.has(*index, address))
+    }
+
     /// All addresses that are not tentative, each with whether it has the daemon's mark.
     pub(crate) fn addresses(
         &self,

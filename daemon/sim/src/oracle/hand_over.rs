@@ -78,6 +78,10 @@ impl Oracle {
             let Output::Report(Report::HandedOver { router, end, .. }) = output else {
                 continue;
             };
+            if *end == HandOverEnd::Reloaded && self.removed_in_hand_over.remove(&**router) {
+                coverage.fault("HandOverCutByReload");
+                continue;
+            }
             let known = self.routers.get_mut(&**router);
             let Some(leaving) = known.and_then(|router| router.leaving.take()) else {
                 return broken(format!("{router} ends a hand-over that did not begin"));
@@ -107,6 +111,9 @@ impl Oracle {
                 ));
             }
             coverage.fault(name);
+        }
+        if let Some(router) = self.removed_in_hand_over.pop_first() {
+            return broken(format!("{router} is removed and does not end its hand-over"));
         }
         // A fault ends a hand-over with a report, or the transition ends it without one.
         for transition in transitions(record) {

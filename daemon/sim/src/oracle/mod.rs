@@ -68,6 +68,8 @@ pub(crate) struct Oracle {
     met: BTreeMap<String, Instant>,
     /// Last report on a claim, by interface, VRID and address.
     claims_told: BTreeMap<(InterfaceIndex, u8, IpAddr), Instant>,
+    /// Routers that the present input removes during their hand-over.
+    removed_in_hand_over: BTreeSet<String>,
     /// Last wake-up time that each group of backups asked for.
     asked: BTreeMap<String, Instant>,
     /// Standing commands of the operator.
@@ -279,8 +281,13 @@ impl Oracle {
                 self.forget_contacts(record);
                 self.find_receivers(now, host);
                 self.follow(now, record, awake)?;
-                self.routers
-                    .retain(|name, _| config.routers.contains_key(name));
+                self.routers.retain(|name, router| {
+                    let stays = config.routers.contains_key(name);
+                    if !stays && router.leaving.is_some() {
+                        self.removed_in_hand_over.insert(name.clone());
+                    }
+                    stays
+                });
             }
             Fed::Probe { tracker, up } => {
                 self.count_result(now, tracker, *up);

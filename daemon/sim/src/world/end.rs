@@ -202,8 +202,6 @@ impl World<'_> {
             return Ok(());
         };
         let interrupted = host.interrupted();
-        let held: BTreeSet<InterfaceAddress> =
-            kernel.addresses().map(|(_, held, _)| held).collect();
         for (name, router) in self.witnesses[usize::from(id)].routers() {
             let mut own = router.config.virtual_addresses().peekable();
             let oracle = &self.witnesses[usize::from(id)];
@@ -211,8 +209,9 @@ impl World<'_> {
             let is_homeless = |own: &InterfaceAddress| !oracle.has_home(&router.config, *own);
             let is_pending =
                 |own: &InterfaceAddress| kernel.rejected_in_passing(*own) && !process.is_content();
-            let is_excused =
-                |own: &InterfaceAddress| held.contains(own) || is_homeless(own) || is_pending(own);
+            let is_excused = |own: &InterfaceAddress| {
+                kernel.has_anywhere(*own) || is_homeless(own) || is_pending(own)
+            };
             if router.state() != State::Master
                 || interrupted.contains(name)
                 || own.peek().is_none()
