@@ -10,6 +10,7 @@
 //! router only.
 
 use core::ops::Range;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::conditions::Standby;
@@ -58,14 +59,16 @@ impl Engine {
         }
     }
 
-    /// Ends the commands whose time is over.
+    /// Ends the commands whose time is over, all of them before their routers change: a timer that one of them
+    /// restarts depends on the priority that another one sets.
     pub(super) fn expire_commands(&mut self, now: Instant) {
+        let mut routers = BTreeSet::new();
         while let Some(command) = self.commands.take_expired(now) {
-            let key = command.order.key();
+            routers.extend(self.concerned(&command.order.key()));
             self.report_command(command, CommandChange::Expired);
-            let routers = self.concerned(&key);
-            self.apply_commands(now, &routers);
         }
+        let routers: Vec<RouterId> = routers.into_iter().collect();
+        self.apply_commands(now, &routers);
     }
 
     /// Returns the standing commands of the operator: the drain first, then those for one router, by

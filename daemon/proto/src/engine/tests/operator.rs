@@ -71,6 +71,20 @@ fn step_down_without_last_resort_waits_for_its_end() {
     assert_eq!(node.state("VI_1"), State::Master);
 }
 
+/// The wait that the end of the drain begins is that of the priority without the other command.
+#[test]
+fn commands_that_expire_together_end_before_their_routers_change() {
+    let mut node = Node::mastering(routers([("VI_1", vi_1())]));
+    node.command(Order::Priority {
+        router: "VI_1".into(),
+        priority: Priority::MIN,
+    });
+    node.drain(false);
+    node.advance(MINUTE);
+    let skew = SECOND * 156 / 256;
+    assert_eq!(node.due().since(node.now), SECOND * 3 + skew);
+}
+
 #[test]
 fn drained_master_advertises_the_lowest_priority() {
     let mut node = Node::mastering(routers([("VI_1", vi_1()), ("VI_2", vi_2())]));
