@@ -113,7 +113,9 @@ impl Oracle {
             coverage.fault(name);
         }
         if let Some(router) = self.removed_in_hand_over.pop_first() {
-            return broken(format!("{router} is removed and does not end its hand-over"));
+            return broken(format!(
+                "{router} is removed and does not end its hand-over"
+            ));
         }
         // A fault ends a hand-over with a report, or the transition ends it without one.
         for transition in transitions(record) {

@@ -654,7 +654,10 @@ impl World<'_> {
         let (Cause::Silence { .. }, Some((_, router))) = (&transition.cause, router) else {
             return Ok(());
         };
-        if !router.config.trust_wire || router.config.hmac.is_some() {
+        // Without a link a router judges by itself, and what arrived before says nothing of the present.
+        let link = host.kernel.link(router.config.segment);
+        let has_link = link.is_some_and(|link| link.up && link.carrier);
+        if !router.config.trust_wire || router.config.hmac.is_some() || !has_link {
             return Ok(());
         }
         let index = host.kernel.on(router.config.segment);
