@@ -818,22 +818,14 @@ impl Settings {
     }
 }
 
-/// Skew_Time: the lower the priority, the longer a backup waits.
+/// Skew_Time of a router with these settings; see [`AdvertInterval::skew_time`].
 fn skew(settings: &Settings, interval: AdvertInterval) -> Duration {
-    // RFC 9568 6.1 MUST: Skew_Time is (256 - priority) / 256 of Active_Adver_Interval
-    // RFC 3768 6.1 MUST: Skew_Time is (256 - priority) / 256 of a second
-    let unit = match settings.version {
-        Version::V2 => Duration::from_secs(1),
-        Version::V3 => interval.duration(),
-    };
-    unit * (256 - u32::from(settings.priority.get())) / 256
+    interval.skew_time(settings.version, settings.priority)
 }
 
-/// Active_Down_Interval: three intervals of the master and the skew.
+/// Active_Down_Interval of a router with these settings; see [`AdvertInterval::master_down_interval`].
 pub(crate) fn down_interval(settings: &Settings, interval: AdvertInterval) -> Duration {
-    // RFC 9568 6.1 MUST: Active_Down_Interval is 3 Active_Adver_Interval and Skew_Time
-    // RFC 3768 6.1 MUST: Master_Down_Interval is 3 Advertisement_Interval and Skew_Time
-    interval.duration() * 3 + skew(settings, interval)
+    interval.master_down_interval(settings.version, settings.priority)
 }
 
 /// First time after `now` that is a whole number of intervals after the past `due`, so that a late

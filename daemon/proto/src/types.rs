@@ -253,6 +253,26 @@ impl AdvertInterval {
     pub const fn centiseconds(self) -> u16 {
         self.centiseconds
     }
+
+    /// Skew_Time of a router of `priority` behind a master with this interval: the lower the priority, the
+    /// longer a backup waits.
+    pub fn skew_time(self, version: Version, priority: Priority) -> Duration {
+        // RFC 9568 6.1 MUST: Skew_Time is (256 - priority) / 256 of Active_Adver_Interval
+        // RFC 3768 6.1 MUST: Skew_Time is (256 - priority) / 256 of a second
+        let unit = match version {
+            Version::V2 => Duration::from_secs(1),
+            Version::V3 => self.duration(),
+        };
+        unit * (256 - u32::from(priority.get())) / 256
+    }
+
+    /// Active_Down_Interval of a router of `priority` behind a master with this interval: three intervals of
+    /// the master and the skew.
+    pub fn master_down_interval(self, version: Version, priority: Priority) -> Duration {
+        // RFC 9568 6.1 MUST: Active_Down_Interval is 3 Active_Adver_Interval and Skew_Time
+        // RFC 3768 6.1 MUST: Master_Down_Interval is 3 Advertisement_Interval and Skew_Time
+        self.duration() * 3 + self.skew_time(version, priority)
+    }
 }
 
 /// An address with its prefix length, as on an interface.

@@ -25,11 +25,11 @@ use crate::events::Packet;
 use crate::types::{AdvertInterval, Family, Password, Version, Vrid};
 
 /// Message type of an advertisement, the only one (RFC 9568 section 5.2.2).
-const TYPE_ADVERTISEMENT: u8 = 1;
+pub(super) const TYPE_ADVERTISEMENT: u8 = 1;
 
 /// Authentication types of RFC 2338 section 5.3.6; RFC 3768 keeps only 0.
-const AUTH_NONE: u8 = 0;
-const AUTH_PASS: u8 = 1;
+pub(super) const AUTH_NONE: u8 = 0;
+pub(super) const AUTH_PASS: u8 = 1;
 
 /// Offsets of the fields.
 pub(super) mod field {
@@ -37,14 +37,14 @@ pub(super) mod field {
 
     pub(in crate::wire) const VERSION_TYPE: usize = 0;
     pub(in crate::wire) const VRID: usize = 1;
-    pub(super) const PRIORITY: usize = 2;
-    pub(super) const COUNT: usize = 3;
-    pub(super) const AUTH_TYPE: usize = 4;
-    pub(super) const INTERVAL_SECONDS: usize = 5;
-    pub(super) const INTERVAL_CENTISECONDS: Range<usize> = 4..6;
+    pub(in crate::wire) const PRIORITY: usize = 2;
+    pub(in crate::wire) const COUNT: usize = 3;
+    pub(in crate::wire) const AUTH_TYPE: usize = 4;
+    pub(in crate::wire) const INTERVAL_SECONDS: usize = 5;
+    pub(in crate::wire) const INTERVAL_CENTISECONDS: Range<usize> = 4..6;
     pub(in crate::wire) const CHECKSUM: Range<usize> = 6..8;
-    pub(super) const HEADER_LEN: usize = 8;
-    pub(super) const AUTH_DATA_LEN: usize = 8;
+    pub(in crate::wire) const HEADER_LEN: usize = 8;
+    pub(in crate::wire) const AUTH_DATA_LEN: usize = 8;
 }
 
 /// Content of an advertisement.
@@ -154,7 +154,7 @@ pub const fn most_addresses(family: Family) -> usize {
     }
 }
 
-const fn address_len(family: Family) -> usize {
+pub(super) const fn address_len(family: Family) -> usize {
     family.address_bits() as usize / 8
 }
 
@@ -342,7 +342,7 @@ impl<'a> Advert<'a> {
 /// since a sender that can append bytes can also leave them out. Over IPv4 the checksum is that of
 /// the message and does not cover them; over IPv6 it is that of the packet (RFC 8200 section 8.1)
 /// and does.
-fn check_checksum(
+pub(super) fn check_checksum(
     packet: &Packet<'_>,
     beyond: usize,
     version: Version,

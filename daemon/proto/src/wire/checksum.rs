@@ -8,7 +8,7 @@ use super::PROTOCOL;
 
 /// Coverage of a version 3 checksum over IPv4. RFC 9568 specifies the message alone; RFC 5798 can
 /// be read as message and pseudo-header, which is the default of keepalived and FRR.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum ChecksumForm {
     /// Pseudo-header and message. All known implementations accept this form.

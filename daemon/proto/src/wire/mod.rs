@@ -12,6 +12,7 @@ mod checksum;
 pub mod echo;
 pub mod ethernet;
 pub mod hmac;
+mod inspect;
 pub mod ipv4;
 pub mod ipv6;
 pub mod ndisc;
@@ -23,6 +24,7 @@ use crate::types::Family;
 pub use advert::{AddressList, Advert, Auth, Expected, Received, most_addresses};
 pub use cause::{DropCause, DropCounts};
 pub use checksum::ChecksumForm;
+pub use inspect::{AuthType, Checksum, Inspected, inspect};
 
 /// IP protocol number of VRRP (RFC 9568 section 5.1.1.4).
 pub const PROTOCOL: u8 = 112;
