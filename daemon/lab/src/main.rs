@@ -1,10 +1,12 @@
 //! The program `vrrp-lab`: demonstrates, measures and attacks a pair of VRRP hosts that serve a
-//! client.
+//! client, and explains captures of other networks.
 
 mod bench;
 mod experiments;
 mod hostile;
+mod post_mortem;
 mod session;
+mod timeline;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -32,6 +34,8 @@ enum Command {
     /// Floods the daemon, and keepalived where it is installed, with packets that must not change
     /// its state.
     Hostile(hostile::Options),
+    /// Explains a capture of any VRRP network: masters, reasons of each change, and faults.
+    Capture(post_mortem::Options),
     /// Starts the hosts with both networks and keeps them running in the background.
     Up,
     /// Stops the hosts that `up` started.
@@ -82,6 +86,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         None => isolated(|| experiments::run(&cli.experiments)),
         Some(Command::Bench(options)) => isolated(|| bench::run(&options)),
         Some(Command::Hostile(options)) => isolated(|| hostile::run(&options)),
+        Some(Command::Capture(options)) => Ok(post_mortem::run(&options)),
         Some(Command::Exec { host, command }) => session::exec(&host, &command),
         Some(Command::Up) => session::up().map(done),
         Some(Command::Down) => session::down().map(done),

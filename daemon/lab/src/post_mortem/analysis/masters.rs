@@ -1,0 +1,238 @@
+//! Reigns: series of advertisements of one router, and the reason of each change of master.
+
+use std::cmp::Ordering;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use vrrp_proto::{AdvertInterval, Priority, Version};
+
+use super::{Ended, Gap, Reason, Reign, Router, longest_wait};
+use crate::post_mortem::observation::{Advert, Sighting};
+use crate::post_mortem::stamp::Stamp;
+
+/// A reign while its advertisements are collected.
+struct Run {
+    router: usize,
+    /// Priority of the first and of the last advertisement.
+    priorities: [u8; 2],
+    version: Version,
+    interval: AdvertInterval,
+    adverts: Vec<Stamp>,
+    resigned: Option<Stamp>,
+    gap: Option<Gap>,
+    /// Since the last advertisement another router advertised, and one with precedence.
+    other: bool,
+    better: bool,
+}
+
+impl Run {
+    fn first(&self) -> Stamp {
+        self.adverts.first().copied().unwrap_or_default()
+    }
+
+    fn last(&self) -> Stamp {
+        self.adverts.last().copied().unwrap_or_default()
+    }
+
+    /// Last advertisement before or at `at`.
+    fn last_before(&self, at: Stamp) -> Stamp {
+        let count = self.adverts.partition_point(|advert| *advert <= at);
+        let last = count
+            .checked_sub(1)
+            .and_then(|index| self.adverts.get(index));
+        last.copied().unwrap_or_default()
+    }
+
+    /// Time for which an advertisement that is under way may still follow that of another router.
+    fn grace(&self) -> Duration {
+        self.interval.duration() / 2
+    }
+
+    /// Whether an advertisement at `at` does not continue the run.
+    fn is_interrupted_at(&self, at: Stamp) -> bool {
+        let gap = at.since(self.last());
+        let interval = self.interval.duration();
+        gap > longest_wait(self.version, self.interval)
+            || (self.other && gap > interval * 5 / 2)
+            || (self.better && gap > interval * 3 / 2)
+    }
+}
+
+/// Finds the reigns in the advertisements of a virtual router, each with the index of its router.
+pub(super) fn reigns(
+    adverts: &[(&Sighting<Advert>, usize)],
+    routers: &[Router],
+    begin: Stamp,
+    end: Stamp,
+) -> Vec<Reign> {
+    let mut runs = runs(adverts, routers);
+    runs.sort_by_key(Run::first);
+    (0..runs.len())
+        .map(|index| {
+            let run = &runs[index];
+            Reign {
+                router: routers[run.router].address,
+                priority: run.priorities[0],
+                version: run.version,
+                interval: run.interval,
+                adverts: run.adverts.clone(),
+                reason: reason(&runs, index, routers, begin),
+                ended: ended(&runs, index, routers, end),
+                gap: run.gap,
+            }
+        })
+        .collect()
+}
+
+fn runs(adverts: &[(&Sighting<Advert>, usize)], routers: &[Router]) -> Vec<Run> {
+    let mut runs: Vec<Run> = Vec::new();
+    // Index of the current run of each router.
+    let mut current: Vec<Option<usize>> = vec![None; routers.len()];
+    for (sighting, router) in adverts {
+        let (at, advert) = (sighting.at, &sighting.what);
+        let present = current[*router];
+        if advert.priority == 0 {
+            if let Some(index) = present {
+                runs[index].resigned = Some(at);
+            }
+            current[*router] = None;
+            continue;
+        }
+        for index in current.iter().flatten().copied() {
+            let run = &mut runs[index];
+            if run.router != *router {
+                run.other = true;
+                let [ours, theirs] = [
+                    (advert.priority, routers[*router].address),
+                    (run.priorities[1], routers[run.router].address),
+                ];
+                run.better |= precedence(ours, theirs).is_gt();
+            }
+        }
+        match present {
+            Some(index) if !runs[index].is_interrupted_at(at) => runs[index].go_on(at, advert),
+            Some(_) | None => {
+                current[*router] = Some(runs.len());
+                runs.push(Run {
+                    router: *router,
+                    priorities: [advert.priority; 2],
+                    version: advert.version,
+                    interval: advert.interval(),
+                    adverts: vec![at],
+                    resigned: None,
+                    gap: None,
+                    other: false,
+                    better: false,
+                });
+            }
+        }
+    }
+    runs
+}
+
+impl Run {
+    fn go_on(&mut self, at: Stamp, advert: &Advert) {
+        let gap = Gap {
+            from: self.last(),
+            length: at.since(self.last()),
+            interval: self.interval.duration(),
+        };
+        if self.gap.is_none_or(|largest| largest.length < gap.length) {
+            self.gap = Some(gap);
+        }
+        self.adverts.push(at);
+        self.priorities[1] = advert.priority;
+        self.interval = advert.interval();
+        (self.other, self.better) = (false, false);
+    }
+}
+
+/// Order of two masters (RFC 9568 section 6.4.3): the higher priority, then the greater address.
+fn precedence(ours: (u8, IpAddr), theirs: (u8, IpAddr)) -> Ordering {
+    ours.cmp(&theirs)
+}
+
+fn reason(runs: &[Run], index: usize, routers: &[Router], begin: Stamp) -> Reason {
+    let run = &runs[index];
+    let at = run.first();
+    let before = runs[..index].iter().max_by_key(|other| {
+        other
+            .last_before(at)
+            .max(other.resigned.filter(|end| *end <= at).unwrap_or_default())
+    });
+    let Some(former) = before else {
+        let is_late = at.since(begin) > run.interval.duration() * 3 / 2;
+        return if is_late {
+            Reason::First
+        } else {
+            Reason::Present
+        };
+    };
+    let resigned = former.resigned.filter(|resigned| *resigned <= at);
+    if former.router == run.router {
+        let silent_since = resigned.unwrap_or(former.last());
+        return Reason::Returned {
+            silence: at.since(silent_since),
+            resigned: resigned.is_some(),
+        };
+    }
+    let of = routers[former.router].address;
+    let priority = Priority::new(run.priorities[0]).unwrap_or(Priority::MIN);
+    let skew = former.interval.skew_time(run.version, priority);
+    if let Some(resigned) = resigned {
+        return Reason::Resigned {
+            by: of,
+            waited: at.since(resigned),
+            skew,
+        };
+    }
+    let interval = former.interval.duration();
+    let silence = at.since(former.last_before(at));
+    let down = former.interval.master_down_interval(run.version, priority);
+    // The capturing machine stamps packets with its own delay, and some implementations round.
+    let tolerance = down / 50 + Duration::from_millis(5);
+    let [ours, theirs] = [
+        (run.priorities[0], routers[run.router].address),
+        (former.priorities[1], of),
+    ];
+    let goes_on = former.last() > at + former.grace();
+    if silence + tolerance >= down {
+        Reason::Silence {
+            of,
+            silence,
+            interval,
+            skew,
+        }
+    } else if goes_on || (precedence(ours, theirs).is_lt() && silence <= interval * 3 / 2) {
+        Reason::Unheard {
+            of,
+            priority: theirs.0,
+        }
+    } else if ours.0 > theirs.0 {
+        Reason::Preempted { of, than: theirs.0 }
+    } else if ours.0 == theirs.0 && silence <= interval * 3 / 2 {
+        Reason::GreaterAddress { of }
+    } else {
+        Reason::Early { of, silence, down }
+    }
+}
+
+fn ended(runs: &[Run], index: usize, routers: &[Router], end: Stamp) -> Ended {
+    let run = &runs[index];
+    if let Some(at) = run.resigned {
+        return Ended::Resigned(at);
+    }
+    let last = run.last();
+    let due = last + run.interval.duration() * 3 / 2;
+    let successor = runs
+        .iter()
+        .filter(|other| other.router != run.router && other.first() <= due && other.last() > last)
+        .min_by_key(|other| other.first());
+    match successor {
+        // While both advertise and the capture ends, neither has stepped down.
+        Some(_) if end <= due => Ended::Continues,
+        Some(other) => Ended::Superseded(routers[other.router].address),
+        None if end.since(last) <= longest_wait(run.version, run.interval) => Ended::Continues,
+        None => Ended::Silent,
+    }
+}
