@@ -1,8 +1,9 @@
-//! Tests of the interactive lab of `vrrp-lab up`, as a user runs it.
+//! Tests of the program as a user runs it: the interactive lab of `vrrp-lab up`, and the report of the experiments.
 
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode, Output};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use libtest_mimic::{Arguments, Completion, Trial};
 
@@ -10,7 +11,55 @@ fn main() -> ExitCode {
     let test = Trial::ignorable_test("lab_session_can_be_entered_and_ended", || {
         Ok(lab_session_can_be_entered_and_ended())
     });
-    libtest_mimic::run(&Arguments::from_args(), vec![test]).exit_code()
+    let report = Trial::ignorable_test("report_draws_each_step", || Ok(report_draws_each_step()));
+    libtest_mimic::run(&Arguments::from_args(), vec![test, report]).exit_code()
+}
+
+fn report_draws_each_step() -> Completion {
+    let lab = Lab::new();
+    let directory = lab.0.join("report");
+    let run = lab.run(&[
+        "--only",
+        "power",
+        "--report",
+        &directory.display().to_string(),
+    ]);
+    if is_optional() && !run.status.success() {
+        return Completion::ignored_with(text(&run).replace('\n', " "));
+    }
+    let page = fs::read_to_string(directory.join("index.html"))
+        .unwrap_or_else(|error| panic!("{error}: {}", text(&run)));
+    let options = roxmltree::ParsingOptions {
+        allow_dtd: true,
+        ..roxmltree::ParsingOptions::default()
+    };
+    let document = roxmltree::Document::parse_with_options(&page, options).expect("well-formed");
+    let sections = document
+        .descendants()
+        .filter(|node| node.tag_name().name() == "section");
+    let drawings: Vec<String> = sections
+        .map(|section| {
+            let texts = section.descendants().filter(|node| node.is_text());
+            texts.filter_map(|node| node.text()).collect()
+        })
+        .collect();
+    let [start, off, on] = &drawings[..] else {
+        panic!("{} steps: {}", drawings.len(), text(&run));
+    };
+    for (drawing, words) in [
+        (start, "both hosts are powered on"),
+        (off, "master loses power"),
+        (off, "master-down interval 3613 ms"),
+        (off, "not running"),
+        (off, "no answer for"),
+        (off, "advertisement"),
+        (on, "master is powered on"),
+        (on, "its priority is higher (100 > 99)"),
+        (on, "on backup"),
+    ] {
+        assert!(drawing.contains(words), "{words:?} is not in: {drawing}");
+    }
+    Completion::Completed
 }
 
 fn lab_session_can_be_entered_and_ended() -> Completion {
@@ -22,8 +71,7 @@ fn lab_session_can_be_entered_and_ended() -> Completion {
     );
 
     let up = lab.run(&["up"]);
-    let optional = std::env::var_os("VRRP_LAB_OPTIONAL").is_some_and(|value| value == "1");
-    if optional && !up.status.success() {
+    if is_optional() && !up.status.success() {
         return Completion::ignored_with(text(&up).replace('\n', " "));
     }
     assert_says(&up, 0, "The lab is running");
@@ -77,6 +125,11 @@ fn lab_session_can_be_entered_and_ended() -> Completion {
     Completion::Completed
 }
 
+/// Whether a machine that cannot run the lab is no failure.
+fn is_optional() -> bool {
+    std::env::var_os("VRRP_LAB_OPTIONAL").is_some_and(|value| value == "1")
+}
+
 fn assert_says(output: &Output, status: i32, words: &str) {
     let said = text(output);
     assert_eq!(output.status.code(), Some(status), "{said}");
@@ -93,7 +146,10 @@ struct Lab(PathBuf);
 
 impl Lab {
     fn new() -> Self {
-        let directory = std::env::temp_dir().join(format!("vrrp-lab-test-{}", std::process::id()));
+        static LABS: AtomicU32 = AtomicU32::new(0);
+        let number = LABS.fetch_add(1, Ordering::Relaxed);
+        let name = format!("vrrp-lab-test-{}-{number}", std::process::id());
+        let directory = std::env::temp_dir().join(name);
         fs::create_dir(&directory).expect("a new directory");
         Self(directory)
     }

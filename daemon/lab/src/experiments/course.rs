@@ -13,7 +13,7 @@ pub(crate) struct Instance {
     pub(crate) name: &'static str,
     pub(crate) interface: &'static str,
     pub(crate) vip: IpAddr,
-    vrid: u8,
+    pub(crate) vrid: u8,
     /// Whether it tracks the check script.
     checked: bool,
     /// Priorities of master and backup.

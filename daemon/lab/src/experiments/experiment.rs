@@ -12,6 +12,7 @@ use vrrp_proto::snapshot::RouterStatus;
 use super::course::{Instance, Role};
 use super::fixture::{Fixture, Machine};
 use super::millis;
+use super::report::{Drawing, Observed, Times, Wire};
 
 /// Time limit for events that either happen at once or never.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
@@ -26,6 +27,9 @@ pub(crate) struct Experiment<'h> {
     watches: [AddressWatch; 2],
     /// One client for each instance.
     clients: Vec<Client>,
+    /// Captures of each network, for the report; otherwise none.
+    wires: Vec<Wire>,
+    begun: Moment,
 }
 
 /// Time in which both hosts held an address.
@@ -36,11 +40,12 @@ pub(crate) struct Overlap {
 }
 
 impl<'h> Experiment<'h> {
-    pub(crate) fn new(fixture: &'h Fixture) -> Result<Self> {
+    pub(crate) fn new(fixture: &'h Fixture, has_report: bool) -> Result<Self> {
         let clients = fixture
             .instances
             .iter()
             .map(|instance| fixture.client.client(instance.vip));
+        let wires = fixture.networks.iter().filter(|_| has_report);
         Ok(Self {
             fixture,
             master: Machine::new(fixture, Role::Master),
@@ -50,6 +55,8 @@ impl<'h> Experiment<'h> {
                 fixture.backup.watch_addresses()?,
             ],
             clients: clients.collect::<Result<_>>()?,
+            wires: wires.map(Wire::new).collect::<Result<_>>()?,
+            begun: Moment::now(),
         })
     }
 
@@ -202,6 +209,35 @@ impl<'h> Experiment<'h> {
             })
             .filter(|overlap| overlap.to > from && overlap.from < to)
             .collect()
+    }
+
+    /// Draws a step, if there is a report.
+    pub(crate) fn drawing(&self, name: &str, times: Times) -> Option<Drawing> {
+        let times = Times {
+            begun: self.begun,
+            ..times
+        };
+        let watches: Vec<_> = self.watches.iter().collect();
+        let each = self
+            .fixture
+            .instances
+            .iter()
+            .zip(&self.wires)
+            .zip(&self.clients);
+        let observed: Vec<_> = each
+            .map(|((instance, wire), client)| Observed {
+                instance,
+                wire,
+                machines: [(Role::Master, &self.master), (Role::Backup, &self.backup)],
+                held: self
+                    .watches
+                    .each_ref()
+                    .map(|watch| watch.held(instance.vip)),
+                held_twice: held_twice(&watches, instance.vip),
+                asks: client.asks().entries(),
+            })
+            .collect();
+        (!observed.is_empty()).then(|| Drawing::new(name, &observed, times))
     }
 
     /// Whether the kernel dropped address events because a watch's socket buffer was full.

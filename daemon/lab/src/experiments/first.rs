@@ -22,7 +22,7 @@ const STAMP: Duration = Duration::from_millis(5);
 /// Runs these parts, one after the other.
 pub(crate) fn run(runner: &mut Runner, parts: &[Part]) -> Result<()> {
     let fixture = Fixture::new(&[VI_1])?;
-    let mut experiment = Experiment::new(&fixture)?;
+    let mut experiment = Experiment::new(&fixture, runner.has_report)?;
     runner.experiment(
         1,
         "master (192.168.224.11, priority 100) and backup (.12, 99) keep 192.168.224.100 for a client",

@@ -23,6 +23,8 @@ pub(crate) struct Fixture {
     pub(crate) master: Host,
     pub(crate) backup: Host,
     pub(crate) client: Host,
+    /// Networks, in the order of the instances.
+    pub(crate) networks: Vec<Segment>,
     /// Cables, each with the name of its host.
     cables: Vec<(&'static str, Cable)>,
 }
@@ -37,7 +39,7 @@ impl Fixture {
         };
         let (master, backup) = (build(Role::Master)?, build(Role::Backup)?);
         let client = Host::new(CLIENT)?;
-        let mut cables = Vec::new();
+        let (mut networks, mut cables) = (Vec::new(), Vec::new());
         for instance in instances {
             let network = Segment::new(instance.interface)?;
             for (role, host) in [(Role::Master, &master), (Role::Backup, &backup)] {
@@ -47,12 +49,14 @@ impl Fixture {
             let cable =
                 network.attach(&client, instance.interface, &client_address(instance.vip))?;
             cables.push((CLIENT, cable));
+            networks.push(network);
         }
         Ok(Self {
             instances,
             master,
             backup,
             client,
+            networks,
             cables,
         })
     }
@@ -97,8 +101,15 @@ pub(crate) struct Machine<'h> {
     pub(crate) host: &'h Host,
     configuration: String,
     daemon: Option<Vrrpd<'h>>,
-    /// Logs of all daemons of this host, including exited ones.
-    logs: Vec<Journal<Line>>,
+    /// All daemons of this host, including exited ones.
+    lives: Vec<Life>,
+}
+
+/// Log of a daemon, with the times of its start and its end.
+pub(crate) struct Life {
+    pub(crate) log: Journal<Line>,
+    pub(crate) started: Moment,
+    pub(crate) ended: Option<Moment>,
 }
 
 impl<'h> Machine<'h> {
@@ -107,7 +118,7 @@ impl<'h> Machine<'h> {
             host: fixture.host(role),
             configuration: configuration(role, fixture.instances),
             daemon: None,
-            logs: Vec::new(),
+            lives: Vec::new(),
         }
     }
 
@@ -122,7 +133,12 @@ impl<'h> Machine<'h> {
     pub(crate) fn start_daemon(&mut self) -> Result<Moment> {
         let started = Moment::now();
         let daemon = Vrrpd::start(self.host, &self.configuration)?;
-        self.logs.push(daemon.process().output().clone());
+        self.end_life();
+        self.lives.push(Life {
+            log: daemon.process().output().clone(),
+            started,
+            ended: None,
+        });
         self.daemon = Some(daemon);
         Ok(started)
     }
@@ -131,6 +147,7 @@ impl<'h> Machine<'h> {
     pub(crate) fn stop_daemon(&mut self) -> Result<()> {
         if let Some(daemon) = self.daemon.take() {
             daemon.stop()?;
+            self.end_life();
         }
         Ok(())
     }
@@ -139,6 +156,7 @@ impl<'h> Machine<'h> {
     pub(crate) fn kill_daemon(&mut self) -> Result<String> {
         if let Some(daemon) = self.daemon.take() {
             daemon.process().kill(Signal::SIGKILL)?;
+            self.end_life();
             daemon.process().wait(SHUTDOWN)?;
         }
         clean_up(self.host)
@@ -171,6 +189,7 @@ impl<'h> Machine<'h> {
 
     /// Switches the power off.
     pub(crate) fn power_off(&mut self) -> Result<()> {
+        self.end_life();
         let done = self.host.power_off();
         self.daemon = None;
         done
@@ -179,6 +198,7 @@ impl<'h> Machine<'h> {
     /// Shuts the host down cleanly, as `poweroff` does.
     pub(crate) fn shut_down(&mut self) -> Result<()> {
         let done = self.host.shut_down(SHUTDOWN);
+        self.end_life();
         self.daemon = None;
         done
     }
@@ -195,9 +215,25 @@ impl<'h> Machine<'h> {
         self.daemon.as_ref()
     }
 
+    /// All daemons so far, the present one last.
+    pub(crate) fn lives(&self) -> &[Life] {
+        &self.lives
+    }
+
+    /// Records that the present daemon has ended.
+    fn end_life(&mut self) {
+        if let Some(life) = self.lives.last_mut() {
+            life.ended.get_or_insert_with(Moment::now);
+        }
+    }
+
     /// Log lines of its daemons since `since`, in the order of time.
     pub(crate) fn log(&self, since: Moment) -> Vec<Line> {
-        let mut lines: Vec<Line> = self.logs.iter().flat_map(Journal::entries).collect();
+        let mut lines: Vec<Line> = self
+            .lives
+            .iter()
+            .flat_map(|life| life.log.entries())
+            .collect();
         lines.retain(|line| line.at >= since);
         lines.sort_by_key(|line| line.at);
         lines

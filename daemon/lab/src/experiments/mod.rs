@@ -2,16 +2,18 @@
 //!
 //! `course` contains the configurations of the course, `fixture` the hosts and their services,
 //! `experiment` the observers of a running experiment, `runner` the steps with their output and
-//! verdict, `table` the result table. The steps themselves are in `first` and `second`.
+//! verdict, `table` the result table, `report` the page with timelines. The steps themselves are in `first` and `second`.
 
 mod course;
 mod experiment;
 mod first;
 mod fixture;
+mod report;
 mod runner;
 mod second;
 mod table;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -37,6 +39,10 @@ pub(crate) struct Options {
     /// Prints JSON instead of the table, and the progress on standard error.
     #[arg(long)]
     json: bool,
+    /// Writes DIR/index.html: for each step a timeline of both hosts, the address and the client, with the limits of
+    /// the protocol. One file, without scripts.
+    #[arg(long, value_name = "DIR")]
+    report: Option<PathBuf>,
 }
 
 /// A group of steps that begins and ends with the host `master` as master.
@@ -67,7 +73,7 @@ enum Part {
 /// Runs the experiments. Returns whether every step met its expectation.
 pub(crate) fn run(options: &Options) -> Result<bool> {
     vrrp_lab::stall_detector::start();
-    let mut runner = Runner::new(options.verbose, options.json);
+    let mut runner = Runner::new(options.verbose, options.json, options.report.is_some());
     let wanted = |part: Part| options.only.is_empty() || options.only.contains(&part);
     let parts: Vec<Part> = Part::value_variants()
         .iter()
@@ -92,15 +98,20 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         table::print_table(rows);
     }
     let failed = rows.iter().filter(|row| !row.problems.is_empty()).count();
+    let verdict = match (failed, broken.is_empty()) {
+        (0, true) => format!("All {} steps passed", rows.len()),
+        (0, false) => "NOT all steps were run".to_owned(),
+        _ => format!("{failed} of {} steps FAILED", rows.len()),
+    };
+    let verdict = format!("{verdict}, in {:.0} s.", runner.elapsed().as_secs_f64());
     if !options.json {
-        let verdict = match (failed, broken.is_empty()) {
-            (0, true) => format!("All {} steps passed", rows.len()),
-            (0, false) => "NOT all steps were run".to_owned(),
-            _ => format!("{failed} of {} steps FAILED", rows.len()),
-        };
-        print(format_args!(
-            "\n{verdict}, in {:.0} s.",
-            runner.elapsed().as_secs_f64()
+        print(format_args!("\n{verdict}"));
+    }
+    if let Some(directory) = &options.report {
+        let page = report::write(directory, rows, &verdict)?;
+        runner.print_line(format_args!(
+            "The timelines of all steps are in {}",
+            page.display()
         ));
     }
     Ok(failed == 0 && broken.is_empty())

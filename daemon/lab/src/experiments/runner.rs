@@ -15,6 +15,7 @@ use vrrp_lab::{Moment, Result};
 
 use super::course::Role;
 use super::experiment::{Experiment, Overlap};
+use super::report::{Drawing, Times};
 use super::{ALLOWANCE, millis};
 
 /// Number of log lines per daemon that a failed step shows.
@@ -56,6 +57,18 @@ pub(crate) struct Row {
     pub(crate) bound: Duration,
     /// Unmet expectations.
     pub(crate) problems: Vec<String>,
+    /// Timelines, if there is a report.
+    pub(crate) drawing: Option<Drawing>,
+}
+
+impl Row {
+    pub(crate) const fn verdict(&self) -> &'static str {
+        if self.problems.is_empty() {
+            "ok"
+        } else {
+            "FAILED"
+        }
+    }
 }
 
 /// A step in progress.
@@ -79,16 +92,19 @@ pub(crate) struct Runner {
     verbose: bool,
     /// Whether progress goes to standard error, because standard output is the JSON result.
     to_stderr: bool,
+    /// Whether packets are captured for the report.
+    pub(crate) has_report: bool,
     rows: Vec<Row>,
 }
 
 impl Runner {
-    pub(crate) fn new(verbose: bool, to_stderr: bool) -> Self {
+    pub(crate) fn new(verbose: bool, to_stderr: bool, has_report: bool) -> Self {
         Self {
             begun: Moment::now(),
             experiment: 0,
             verbose,
             to_stderr,
+            has_report,
             rows: Vec::new(),
         }
     }
@@ -148,6 +164,13 @@ impl Runner {
                 .problems
                 .push("the kernel dropped address events".to_owned());
         }
+        let times = Times {
+            begun: trial.start,
+            start: trial.start,
+            end,
+            serves_from: trial.serves_from,
+            bound: plan.bound,
+        };
         let row = Row {
             experiment: self.experiment,
             name: plan.name,
@@ -156,6 +179,7 @@ impl Runner {
             outage,
             bound: plan.bound,
             problems: trial.problems,
+            drawing: experiment.drawing(plan.name, times),
         };
         self.report(experiment, trial.start, &trial.why, &row);
         let good = row.problems.is_empty();

@@ -15,7 +15,7 @@ use super::runner::{Plan, Runner, TwoHolders};
 
 pub(crate) fn run(runner: &mut Runner) -> Result<()> {
     let fixture = Fixture::new(&[VI_1, VI_2])?;
-    let mut experiment = Experiment::new(&fixture)?;
+    let mut experiment = Experiment::new(&fixture, runner.has_report)?;
     runner.experiment(
         2,
         "a second network with 192.168.198.100, for which both hosts have priority 100",

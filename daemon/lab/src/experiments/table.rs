@@ -23,7 +23,7 @@ pub(crate) fn print_table(rows: &[Row]) {
                 text(&seen),
                 once(format!("{} ms", row.outage.as_millis())),
                 once(format!("{} ms", row.bound.as_millis())),
-                once(verdict(row).to_owned()),
+                once(row.verdict().to_owned()),
             ]);
         }
     }
@@ -68,14 +68,6 @@ pub(crate) fn print_json(rows: &[Row]) {
         })
         .collect();
     print(format_args!("{:#}", json!({ "steps": rows })));
-}
-
-const fn verdict(row: &Row) -> &'static str {
-    if row.problems.is_empty() {
-        "ok"
-    } else {
-        "FAILED"
-    }
 }
 
 /// Wraps a text between words; returns at least one line.

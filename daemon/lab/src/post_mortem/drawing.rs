@@ -2,13 +2,10 @@
 
 use std::fmt::Write as _;
 use std::io;
-use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use vrrp_proto::MacAddress;
-
-use super::analysis::{Analysis, Ended, Finding, Reason, VirtualRouter, What};
+use super::analysis::{Analysis, Ended, Finding, Masters, Reason, VirtualRouter, What};
 use super::file::FileFacts;
 use super::observation::Observations;
 use super::stamp::{Stamp, span};
@@ -274,16 +271,8 @@ fn bound(from: Duration, length: Duration, name: &str) -> Bound {
 /// Announcements of the addresses, and claims by hosts that are not master.
 fn claims(router: &VirtualRouter, seen: &Observations) -> Lane {
     let mut lane = Lane::new("ARP, neighbours");
-    let foreign: Vec<(IpAddr, MacAddress)> = router
-        .findings
-        .iter()
-        .filter_map(|finding| {
-            let What::ForeignClaim { address, mac, .. } = finding.what else {
-                return None;
-            };
-            Some((address, mac))
-        })
-        .collect();
+    lane.is_network = true;
+    let masters = Masters::of(router);
     for sighting in &seen.claims {
         let claim = &sighting.what.claim;
         if sighting.what.network != router.key.network || !router.addresses.contains(&claim.address)
@@ -292,7 +281,7 @@ fn claims(router: &VirtualRouter, seen: &Observations) -> Lane {
         }
         let text = format!("{} is at {}", claim.address, claim.mac);
         let at = sighting.at.since(seen.begin);
-        if foreign.contains(&(claim.address, claim.mac)) {
+        if masters.is_foreign(sighting) {
             lane.tick(at, TickKind::Claim, text);
         } else if claim.is_announcement {
             lane.tick(at, TickKind::Announcement, text);

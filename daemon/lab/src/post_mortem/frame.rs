@@ -6,7 +6,7 @@ use vrrp_proto::MacAddress;
 use vrrp_proto::wire::{PROTOCOL, arp, ipv4, ipv6, ndisc};
 
 /// Link types of the list of tcpdump.org that [`open`] understands.
-const ETHERNET: u32 = 1;
+pub(crate) const ETHERNET: u32 = 1;
 const RAW: [u32; 3] = [12, 14, 101];
 const RAW_IPV4: u32 = 228;
 const RAW_IPV6: u32 = 229;

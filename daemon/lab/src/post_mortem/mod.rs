@@ -15,11 +15,16 @@ mod text;
 mod words;
 
 use std::io::{self, Write as _};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Args;
 use vrrp_proto::Vrid;
+
+use self::stamp::Stamp;
+use crate::timeline::Timeline;
 
 /// Exit status if the file cannot be read, or the page not be written.
 const UNREADABLE: u8 = 2;
@@ -42,6 +47,64 @@ pub(crate) struct Options {
     /// Writes a page with timelines: HTML in one file, without scripts.
     #[arg(long, value_name = "FILE.html")]
     report: Option<PathBuf>,
+}
+
+/// Analysed packets in memory, for the report of the experiments.
+pub(crate) struct Packets {
+    observations: observation::Observations,
+    analysis: analysis::Analysis,
+}
+
+/// The traffic of one virtual router.
+pub(crate) struct Traffic {
+    /// Its timeline; the first lanes are those of `routers`.
+    pub(crate) timeline: Timeline,
+    pub(crate) routers: Vec<IpAddr>,
+    /// Reasons of the changes of master, with their times since the beginning.
+    reasons: Vec<(Duration, String)>,
+}
+
+impl Packets {
+    /// Analyses Ethernet frames with their times in nanoseconds on any clock.
+    pub(crate) fn of_frames<'a>(
+        begin: u64,
+        end: u64,
+        frames: impl Iterator<Item = (u64, &'a [u8])>,
+    ) -> Self {
+        let frames = frames.map(|(at, bytes)| (Stamp(at), bytes));
+        let observations = observation::observe_frames(Stamp(begin), Stamp(end), frames);
+        let analysis = analysis::analyse(&observations, None);
+        Self {
+            observations,
+            analysis,
+        }
+    }
+
+    /// The traffic of the virtual router with a VRID.
+    pub(crate) fn traffic(&self, vrid: Vrid) -> Option<Traffic> {
+        let mut all = self.analysis.virtual_routers.iter();
+        let router = all.find(|router| router.key.vrid == vrid)?;
+        let begin = self.observations.begin;
+        let reasons = router.reigns.iter();
+        Some(Traffic {
+            timeline: drawing::timeline(router, &self.observations),
+            routers: router.routers.iter().map(|one| one.address).collect(),
+            reasons: reasons
+                .map(|reign| (reign.first().since(begin), words::beginning(reign)))
+                .collect(),
+        })
+    }
+}
+
+impl Traffic {
+    /// Sentences about the changes of master between two times.
+    pub(crate) fn sentences(&self, from: Duration, to: Duration) -> Vec<String> {
+        let within = self
+            .reasons
+            .iter()
+            .filter(|(at, _)| (from..=to).contains(at));
+        within.map(|(_, sentence)| sentence.clone()).collect()
+    }
 }
 
 /// Analyses a capture and prints the result.

@@ -130,6 +130,45 @@ pub(crate) struct Observations {
     pub(crate) left_out: u64,
 }
 
+/// Ethernet frames in memory, with their times.
+pub(crate) fn observe_frames<'a>(
+    begin: Stamp,
+    end: Stamp,
+    frames: impl Iterator<Item = (Stamp, &'a [u8])>,
+) -> Observations {
+    let mut adverts = Store::default();
+    let mut claims = Store::default();
+    for (at, bytes) in frames {
+        let packet = Packet {
+            at,
+            interface: None,
+            link: frame::ETHERNET,
+            bytes,
+        };
+        let Some((network, frame)) = open(&packet) else {
+            continue;
+        };
+        match frame.content {
+            Content::Vrrp(vrrp) => {
+                if let Ok(advert) = advert(network, frame.source, &vrrp) {
+                    adverts.add(at, advert);
+                }
+            }
+            Content::Claim(claim) => claims.add(at, Claimed { network, claim }),
+            Content::Cut => {}
+        }
+    }
+    Observations {
+        begin,
+        end,
+        has_arp: true,
+        has_ndp: true,
+        adverts: adverts.sorted(),
+        claims: claims.sorted(),
+        ..Observations::default()
+    }
+}
+
 /// Reads all observations of a file.
 ///
 /// # Errors

@@ -294,6 +294,9 @@ pub(crate) fn finding(what: &What) -> String {
         What::ManySenders { left_out } => format!(
             "Advertisements of {left_out} more senders are left out: so many are an attack, or a network loop with changed addresses."
         ),
+        What::ManyReigns { after } => format!(
+            "The master changed thousands of times until {after:#}; what follows is left out."
+        ),
         What::LeftOut { count } => format!(
             "{count} packets are left out, because the capture has more than the analysis keeps in memory. Split the file \
              (editcap -i SECONDS), or analyse fewer packets (tcpdump -r FILE -w PART 'proto 112 and ...')."

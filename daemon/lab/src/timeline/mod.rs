@@ -27,6 +27,8 @@ pub(crate) struct Timeline {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Lane {
     pub(crate) label: String,
+    /// Whether its marks are packets about the address, from any host.
+    pub(crate) is_network: bool,
     pub(crate) spans: Vec<Span>,
     pub(crate) ticks: Vec<Tick>,
 }
@@ -43,10 +45,6 @@ pub(crate) struct Span {
 
 /// Meaning of a bar, and thereby its colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[allow(
-    dead_code,
-    reason = "used by the report of the experiments, the next change"
-)]
 pub(crate) enum Kind {
     Master,
     Backup,
@@ -83,6 +81,7 @@ pub(crate) enum TickKind {
 #[derive(Clone, Debug)]
 pub(crate) struct Bound {
     pub(crate) from: Duration,
+    /// End, which may be beyond the axis.
     pub(crate) to: Duration,
     pub(crate) text: String,
 }
@@ -136,6 +135,7 @@ impl Timeline {
         let is_inside = |at: Duration| (from..=to).contains(&at);
         let lanes = self.lanes.iter().map(|lane| {
             let mut part = Lane::new(lane.label.as_str());
+            part.is_network = lane.is_network;
             for span in lane
                 .spans
                 .iter()
@@ -167,7 +167,7 @@ impl Timeline {
             bounds: bounds
                 .map(|bound| Bound {
                     from: shift(bound.from),
-                    to: shift(bound.to),
+                    to: bound.to.saturating_sub(from),
                     text: bound.text.clone(),
                 })
                 .collect(),
@@ -220,7 +220,8 @@ mod tests {
         assert_eq!(lane.ticks[0].at, seconds(2));
         assert_eq!(
             (part.bounds[0].from, part.bounds[0].to),
-            (seconds(1), seconds(3))
+            (seconds(1), seconds(4)),
+            "it ends beyond the part"
         );
     }
 }

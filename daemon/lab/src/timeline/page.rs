@@ -17,7 +17,7 @@ body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 1140p
 h1 { font-size: 1.6rem; } h2 { font-size: 1.25rem; margin-top: 2.5rem; border-top: 1px solid var(--line); padding-top: 1rem; }
 h3 { font-size: 1rem; margin-bottom: .3rem; }
 table { border-collapse: collapse; margin: .5rem 0; } th, td { text-align: left; vertical-align: top; padding: .2rem .9rem .2rem 0;
-  border-bottom: 1px solid var(--line); } td.number, th.number { text-align: right; }
+  border-bottom: 1px solid var(--line); } td.number, th.number { text-align: right; white-space: nowrap; }
 .scroll { overflow-x: auto; } .time { font-variant-numeric: tabular-nums; white-space: nowrap; color: var(--dim); }
 .verdict { font-weight: 600; } .ok { color: var(--good); } .failed { color: var(--bad); } .dim { color: var(--dim); }
 li { margin: .2rem 0; }

@@ -11,6 +11,8 @@ const WIDTH: f64 = 1100.0;
 /// Width of the column with the labels, and the margin on the right.
 const LABELS: f64 = 210.0;
 const MARGIN: f64 = 20.0;
+/// Right end of the axis.
+const RIGHT: f64 = WIDTH - MARGIN;
 const LANE: f64 = 36.0;
 const BAR: f64 = 20.0;
 /// Height of a row of dimension lines or of texts of moments.
@@ -45,6 +47,10 @@ pub(super) fn draw(timeline: &Timeline) -> String {
         escape(&timeline.description)
     );
     draw_axis(&mut out, &scale, timeline, lanes_at, axis_at);
+    for ((bound, label), row) in timeline.bounds.iter().zip(&bounds).zip(&bound_rows) {
+        let y = moment_height + ROW * count(*row) + 14.0;
+        draw_bound(&mut out, &scale, bound, label, (y, axis_at));
+    }
     for (index, lane) in timeline.lanes.iter().enumerate() {
         draw_lane(&mut out, &scale, lane, lanes_at + LANE * count(index));
     }
@@ -59,10 +65,6 @@ pub(super) fn draw(timeline: &Timeline) -> String {
             label.from,
             escape(&moment.text)
         );
-    }
-    for ((bound, label), row) in timeline.bounds.iter().zip(&bounds).zip(&bound_rows) {
-        let y = moment_height + ROW * count(*row) + 14.0;
-        draw_bound(&mut out, &scale, bound, label, y, axis_at);
     }
     out.push_str("</svg>\n");
     out
@@ -101,7 +103,7 @@ fn draw_lane(out: &mut String, scale: &Scale, lane: &Lane, top: f64) {
          <line class=\"lane\" x1=\"{LABELS}\" x2=\"{:.1}\" y1=\"{middle:.1}\" y2=\"{middle:.1}\"/>",
         middle + 4.0,
         escape(&lane.label),
-        WIDTH - MARGIN,
+        RIGHT,
     );
     for span in &lane.spans {
         let (from, to) = (scale.x(span.from), scale.x(span.to));
@@ -162,12 +164,22 @@ fn draw_lane(out: &mut String, scale: &Scale, lane: &Lane, top: f64) {
     }
 }
 
-fn draw_bound(out: &mut String, scale: &Scale, bound: &Bound, label: &Label, y: f64, bottom: f64) {
-    let (from, to) = (scale.x(bound.from), scale.x(bound.to));
+/// Draws a dimension line at the first height, with a tint down to the second. A line without a stroke at its end
+/// goes on beyond the axis.
+fn draw_bound(
+    out: &mut String,
+    scale: &Scale,
+    bound: &Bound,
+    label: &Label,
+    (y, bottom): (f64, f64),
+) {
+    let (from, end) = (scale.x(bound.from), scale.x(bound.to));
+    let to = end.min(RIGHT);
+    let stroke = if end > RIGHT { "" } else { "m0 -4v8" };
     let _ = writeln!(
         out,
         "<rect class=\"bound\" x=\"{from:.1}\" y=\"{y:.1}\" width=\"{:.1}\" height=\"{:.1}\"/>\
-         <path class=\"bound\" d=\"M{from:.1} {:.1}v-8m0 4H{to:.1}m0 -4v8\"/>\
+         <path class=\"bound\" d=\"M{from:.1} {:.1}v-8m0 4H{to:.1}{stroke}\"/>\
          <text class=\"bound\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
         (to - from).max(1.0),
         bottom - y,
@@ -199,7 +211,7 @@ impl Label {
     /// A dimension line with its text on the right, or on the left where the right has no room.
     fn over(scale: &Scale, bound: &Bound) -> Self {
         let width = CHARACTER * count(bound.text.chars().count());
-        let (from, to) = (scale.x(bound.from), scale.x(bound.to));
+        let (from, to) = (scale.x(bound.from), scale.x(bound.to).min(RIGHT));
         if to + 6.0 + width <= WIDTH {
             Self {
                 from,
@@ -247,7 +259,7 @@ impl Scale {
     fn new(length: Duration) -> Self {
         let length = length.as_secs_f64().max(1e-6);
         Self {
-            per_second: (WIDTH - LABELS - MARGIN) / length,
+            per_second: (RIGHT - LABELS) / length,
         }
     }
 

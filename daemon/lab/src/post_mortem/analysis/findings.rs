@@ -8,7 +8,7 @@ use vrrp_proto::wire::{Checksum, DropCause, HOP_LIMIT};
 use vrrp_proto::{AdvertInterval, Family, MacAddress, Version, Vrid};
 
 use super::{Ended, Key, Reason, Reign, Router, VirtualRouter};
-use crate::post_mortem::observation::{Advert, Auth, Observations, Sighting, Unreadable};
+use crate::post_mortem::observation::{Advert, Auth, Claimed, Observations, Sighting, Unreadable};
 use crate::post_mortem::stamp::Stamp;
 
 /// Time around a take-over in which the new master has to announce its addresses.
@@ -113,6 +113,10 @@ pub(crate) enum What {
     ManySenders {
         left_out: usize,
     },
+    /// More changes of master than the analysis takes; those after this time are left out.
+    ManyReigns {
+        after: Stamp,
+    },
     /// Observations beyond the limits of memory.
     LeftOut {
         count: u64,
@@ -142,7 +146,8 @@ impl What {
             | Self::NotAnnounced { .. }
             | Self::ForeignClaim { .. }
             | Self::SeparateClusters { .. }
-            | Self::ManySenders { .. } => true,
+            | Self::ManySenders { .. }
+            | Self::ManyReigns { .. } => true,
             // Unicast peers may be behind IP routers.
             Self::HopLimit { is_unicast, .. } => !*is_unicast,
             Self::Carp {
@@ -178,6 +183,7 @@ impl What {
             Self::OwnMac(_) => "ownMac",
             Self::NoClaimsCaptured(_) => "noClaimsCaptured",
             Self::ManySenders { .. } => "manySenders",
+            Self::ManyReigns { .. } => "manyReigns",
             Self::LeftOut { .. } => "leftOut",
             Self::Cut { .. } => "cut",
         }
@@ -456,33 +462,65 @@ fn is_of(whole: &VirtualRouter, mac: MacAddress, router: Option<IpAddr>) -> bool
             .any(|known| router == Some(known.address) && known.macs.contains(&mac))
 }
 
-/// Claims of an address by a host that was not master.
-fn foreign_claims(whole: &VirtualRouter, seen: &Observations, found: &mut Vec<Finding>) {
-    let mut claims: BTreeMap<(IpAddr, MacAddress), (Stamp, Stamp, u64)> = BTreeMap::new();
-    // In a capture without link-layer addresses nothing tells whose claim it is.
-    if whole.routers.iter().all(|router| router.macs.is_empty()) {
-        return;
-    }
-    for sighting in &seen.claims {
-        let claim = &sighting.what.claim;
-        if sighting.what.network != whole.key.network
-            || !whole.addresses.contains(&claim.address)
-            || claim.mac == virtual_mac(&whole.key)
-        {
-            continue;
-        }
-        let is_masters = whole.reigns.iter().any(|reign| {
-            // A new master adds the address before it advertises, and one that resigned may keep it until the
-            // next one advertises. Before the first packet nothing is known.
+/// Times in which each MAC address may claim the addresses: those of the reigns of its router.
+pub(crate) struct Masters<'a> {
+    whole: &'a VirtualRouter,
+    /// Disjoint times in their order.
+    times: BTreeMap<MacAddress, Vec<(Stamp, Stamp)>>,
+}
+
+impl<'a> Masters<'a> {
+    pub(crate) fn of(whole: &'a VirtualRouter) -> Self {
+        let mut times: BTreeMap<MacAddress, Vec<(Stamp, Stamp)>> = BTreeMap::new();
+        for reign in &whole.reigns {
+            // A new master adds the address before it advertises, and one that resigned may keep it until the next
+            // one advertises. Before the first packet nothing is known.
             let from = if reign.reason == Reason::Present {
                 Stamp::default()
             } else {
                 reign.first() - ANNOUNCED_WITHIN
             };
             let until = reign.to() + reign.longest_wait();
-            (from..=until).contains(&sighting.at) && is_of(whole, claim.mac, Some(reign.router))
-        });
-        if !is_masters {
+            let own = whole
+                .routers
+                .iter()
+                .filter(|router| router.address == reign.router);
+            for mac in own.flat_map(|router| &router.macs) {
+                let times = times.entry(*mac).or_default();
+                match times.last_mut().filter(|last| from <= last.1) {
+                    Some(last) => last.1 = last.1.max(until),
+                    None => times.push((from, until)),
+                }
+            }
+        }
+        Self { whole, times }
+    }
+
+    /// Whether a claim is for an address of the virtual router, and not by its master.
+    pub(crate) fn is_foreign(&self, sighting: &Sighting<Claimed>) -> bool {
+        let claim = &sighting.what.claim;
+        if sighting.what.network != self.whole.key.network
+            || !self.whole.addresses.contains(&claim.address)
+            || claim.mac == virtual_mac(&self.whole.key)
+            // In a capture without link-layer addresses nothing tells whose claim it is.
+            || self.times.is_empty()
+        {
+            return false;
+        }
+        let times = self.times.get(&claim.mac).map_or(&[][..], Vec::as_slice);
+        let begun = times.partition_point(|(from, _)| *from <= sighting.at);
+        let last = begun.checked_sub(1).and_then(|index| times.get(index));
+        last.is_none_or(|(_, until)| *until < sighting.at)
+    }
+}
+
+/// Claims of an address by a host that was not master.
+fn foreign_claims(whole: &VirtualRouter, seen: &Observations, found: &mut Vec<Finding>) {
+    let mut claims: BTreeMap<(IpAddr, MacAddress), (Stamp, Stamp, u64)> = BTreeMap::new();
+    let masters = Masters::of(whole);
+    for sighting in &seen.claims {
+        let claim = &sighting.what.claim;
+        if masters.is_foreign(sighting) {
             let entry =
                 claims
                     .entry((claim.address, claim.mac))
@@ -510,7 +548,12 @@ fn foreign_claims(whole: &VirtualRouter, seen: &Observations, found: &mut Vec<Fi
 }
 
 /// Adds to each of several virtual routers with the same VRID that the others exist.
-pub(super) fn of_separate_clusters(together: &mut [VirtualRouter]) {
+pub(super) fn of_separate_clusters(together: &mut [VirtualRouter], left_out: usize) {
+    if left_out > 0
+        && let Some(first) = together.first_mut()
+    {
+        first.findings.push(always(What::ManySenders { left_out }));
+    }
     let addresses: Vec<_> = together.iter().map(|one| one.addresses.clone()).collect();
     if together.len() < 2 {
         return;

@@ -1,12 +1,11 @@
 //! Reigns: series of advertisements of one router, and the reason of each change of master.
 
-use std::cmp::Ordering;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use vrrp_proto::{AdvertInterval, Priority, Version};
 
-use super::{Ended, Gap, Reason, Reign, Router, longest_wait};
+use super::{Ended, Gap, MOST_REIGNS, Reason, Reign, Router, longest_wait};
 use crate::post_mortem::observation::{Advert, Sighting};
 use crate::post_mortem::stamp::Stamp;
 
@@ -23,6 +22,8 @@ struct Run {
     /// Since the last advertisement another router advertised, and one with precedence.
     other: bool,
     better: bool,
+    /// A reign of a router with precedence began and ended since the last advertisement.
+    yielded: bool,
 }
 
 impl Run {
@@ -52,22 +53,25 @@ impl Run {
     fn is_interrupted_at(&self, at: Stamp) -> bool {
         let gap = at.since(self.last());
         let interval = self.interval.duration();
-        gap > longest_wait(self.version, self.interval)
+        self.yielded
+            || gap > longest_wait(self.version, self.interval)
             || (self.other && gap > interval * 5 / 2)
             || (self.better && gap > interval * 3 / 2)
     }
 }
 
-/// Finds the reigns in the advertisements of a virtual router, each with the index of its router.
+/// Finds the reigns in the advertisements of a virtual router, each with the index of its router. Also returns the
+/// time after which reigns are left out, if there are too many.
 pub(super) fn reigns(
     adverts: &[(&Sighting<Advert>, usize)],
     routers: &[Router],
     begin: Stamp,
     end: Stamp,
-) -> Vec<Reign> {
-    let mut runs = runs(adverts, routers);
+) -> (Vec<Reign>, Option<Stamp>) {
+    let (mut runs, beyond) = runs(adverts, routers);
     runs.sort_by_key(Run::first);
-    (0..runs.len())
+    let end = beyond.unwrap_or(end);
+    let reigns = (0..runs.len())
         .map(|index| {
             let run = &runs[index];
             Reign {
@@ -81,10 +85,11 @@ pub(super) fn reigns(
                 gap: run.gap,
             }
         })
-        .collect()
+        .collect();
+    (reigns, beyond)
 }
 
-fn runs(adverts: &[(&Sighting<Advert>, usize)], routers: &[Router]) -> Vec<Run> {
+fn runs(adverts: &[(&Sighting<Advert>, usize)], routers: &[Router]) -> (Vec<Run>, Option<Stamp>) {
     let mut runs: Vec<Run> = Vec::new();
     // Index of the current run of each router.
     let mut current: Vec<Option<usize>> = vec![None; routers.len()];
@@ -92,25 +97,27 @@ fn runs(adverts: &[(&Sighting<Advert>, usize)], routers: &[Router]) -> Vec<Run> 
         let (at, advert) = (sighting.at, &sighting.what);
         let present = current[*router];
         if advert.priority == 0 {
+            current[*router] = None;
             if let Some(index) = present {
                 runs[index].resigned = Some(at);
+                let (first, ours) = (runs[index].first(), runs[index].rank(routers));
+                for other in current.iter().flatten().copied() {
+                    let run = &mut runs[other];
+                    run.yielded |= first > run.last() && ours > run.rank(routers);
+                }
             }
-            current[*router] = None;
             continue;
         }
         for index in current.iter().flatten().copied() {
             let run = &mut runs[index];
             if run.router != *router {
                 run.other = true;
-                let [ours, theirs] = [
-                    (advert.priority, routers[*router].address),
-                    (run.priorities[1], routers[run.router].address),
-                ];
-                run.better |= precedence(ours, theirs).is_gt();
+                run.better |= (advert.priority, routers[*router].address) > run.rank(routers);
             }
         }
         match present {
             Some(index) if !runs[index].is_interrupted_at(at) => runs[index].go_on(at, advert),
+            Some(_) | None if runs.len() >= MOST_REIGNS => return (runs, Some(at)),
             Some(_) | None => {
                 current[*router] = Some(runs.len());
                 runs.push(Run {
@@ -123,11 +130,12 @@ fn runs(adverts: &[(&Sighting<Advert>, usize)], routers: &[Router]) -> Vec<Run> 
                     gap: None,
                     other: false,
                     better: false,
+                    yielded: false,
                 });
             }
         }
     }
-    runs
+    (runs, None)
 }
 
 impl Run {
@@ -145,11 +153,11 @@ impl Run {
         self.interval = advert.interval();
         (self.other, self.better) = (false, false);
     }
-}
 
-/// Order of two masters (RFC 9568 section 6.4.3): the higher priority, then the greater address.
-fn precedence(ours: (u8, IpAddr), theirs: (u8, IpAddr)) -> Ordering {
-    ours.cmp(&theirs)
+    /// Order of two masters (RFC 9568 section 6.4.3): the higher priority, then the greater address.
+    fn rank(&self, routers: &[Router]) -> (u8, IpAddr) {
+        (self.priorities[1], routers[self.router].address)
+    }
 }
 
 fn reason(runs: &[Run], index: usize, routers: &[Router], begin: Stamp) -> Reason {
@@ -191,10 +199,8 @@ fn reason(runs: &[Run], index: usize, routers: &[Router], begin: Stamp) -> Reaso
     let down = former.interval.master_down_interval(run.version, priority);
     // The capturing machine stamps packets with its own delay, and some implementations round.
     let tolerance = down / 50 + Duration::from_millis(5);
-    let [ours, theirs] = [
-        (run.priorities[0], routers[run.router].address),
-        (former.priorities[1], of),
-    ];
+    let ours = (run.priorities[0], routers[run.router].address);
+    let theirs = former.rank(routers);
     let goes_on = former.last() > at + former.grace();
     if silence + tolerance >= down {
         Reason::Silence {
@@ -203,7 +209,7 @@ fn reason(runs: &[Run], index: usize, routers: &[Router], begin: Stamp) -> Reaso
             interval,
             skew,
         }
-    } else if goes_on || (precedence(ours, theirs).is_lt() && silence <= interval * 3 / 2) {
+    } else if goes_on || (ours < theirs && silence <= interval * 3 / 2) {
         Reason::Unheard {
             of,
             priority: theirs.0,

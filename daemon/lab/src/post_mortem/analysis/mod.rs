@@ -15,12 +15,16 @@ use std::time::Duration;
 
 use vrrp_proto::{AdvertInterval, Family, MacAddress, Version, Vrid};
 
-pub(crate) use self::findings::{Finding, What};
+pub(crate) use self::findings::{Finding, Masters, What};
 use super::observation::{Advert, Auth, Network, Observations, Sighting};
 use super::stamp::Stamp;
 
 /// Limit of the routers of one virtual router, so that a flood with invented senders stays readable.
 const MOST_ROUTERS: usize = 64;
+/// Limit of the virtual routers with one VRID in one network.
+const MOST_CLUSTERS: usize = 16;
+/// Limit of the reigns of one virtual router.
+const MOST_REIGNS: usize = 4_000;
 
 /// Result of the analysis.
 #[derive(Clone, Debug)]
@@ -206,7 +210,7 @@ pub(crate) fn analyse(seen: &Observations, vrid: Option<Vrid>) -> Analysis {
     }
     let mut virtual_routers = Vec::new();
     for (key, sightings) in keys {
-        let clusters = clusters(&sightings);
+        let (clusters, left_out) = clusters(&sightings);
         let mut parts: Vec<Vec<&Sighting<Advert>>> = vec![Vec::new(); clusters.len()];
         for sighting in sightings {
             let is_its = |cluster: &BTreeSet<IpAddr>| cluster.contains(&sighting.what.source);
@@ -218,7 +222,7 @@ pub(crate) fn analyse(seen: &Observations, vrid: Option<Vrid>) -> Analysis {
             .iter()
             .map(|part| virtual_router(&key, part, seen))
             .collect();
-        findings::of_separate_clusters(&mut together);
+        findings::of_separate_clusters(&mut together, left_out);
         virtual_routers.extend(together);
     }
     let mut others = Vec::new();
@@ -236,8 +240,9 @@ pub(crate) fn analyse(seen: &Observations, vrid: Option<Vrid>) -> Analysis {
 }
 
 /// Senders that have addresses in common, directly or through others. A sender without addresses belongs to the
-/// first.
-fn clusters(sightings: &[&Sighting<Advert>]) -> Vec<BTreeSet<IpAddr>> {
+/// first. Also returns the number of senders beyond the limit.
+fn clusters(sightings: &[&Sighting<Advert>]) -> (Vec<BTreeSet<IpAddr>>, usize) {
+    let mut left_out = BTreeSet::new();
     let mut clusters: Vec<(BTreeSet<IpAddr>, BTreeSet<IpAddr>)> = Vec::new();
     let mut known = BTreeSet::new();
     for sighting in sightings {
@@ -257,13 +262,18 @@ fn clusters(sightings: &[&Sighting<Advert>]) -> Vec<BTreeSet<IpAddr>> {
                         || !theirs.is_disjoint(&addresses)
                 });
         clusters = rest;
+        if joined.is_empty() && clusters.len() >= MOST_CLUSTERS {
+            left_out.insert(advert.source);
+            continue;
+        }
         for (others, theirs) in joined {
             senders.extend(others);
             addresses.extend(theirs);
         }
         clusters.push((senders, addresses));
     }
-    clusters.into_iter().map(|(senders, _)| senders).collect()
+    let clusters = clusters.into_iter().map(|(senders, _)| senders);
+    (clusters.collect(), left_out.len())
 }
 
 fn virtual_router(
@@ -293,7 +303,7 @@ fn virtual_router(
         routers[index].meet(advert);
         kept.push((*sighting, index));
     }
-    let reigns = masters::reigns(&kept, &routers, seen.begin, seen.end);
+    let (reigns, beyond) = masters::reigns(&kept, &routers, seen.begin, seen.end);
     for router in &mut routers {
         let own = reigns.iter().filter(|reign| reign.router == router.address);
         router.gap = own
@@ -309,6 +319,10 @@ fn virtual_router(
         findings: Vec::new(),
     };
     findings::of_virtual_router(&mut whole, &kept, left_out.len(), seen);
+    whole.findings.extend(beyond.map(|after| Finding {
+        at: Some(after),
+        what: What::ManyReigns { after },
+    }));
     whole
 }
 

@@ -124,6 +124,28 @@ fn higher_priority_preempts() {
 }
 
 #[test]
+fn reign_within_an_interval_of_the_backup_interrupts_its_reign() {
+    // B steps down for A, and takes over again before its next advertisement would be overdue.
+    let result = Capture::new()
+        .adverts(B, 100, 0..10)
+        .announce(9_100)
+        .adverts_from(A, 200, 9_100, 1)
+        .advert(A, 9_400, |advert| advert.priority = 0)
+        .announce(10_010)
+        .adverts_from(B, 100, 10_010, 10)
+        .analyse();
+    let router = &result.virtual_routers[0];
+    let senders: Vec<_> = reasons(router)
+        .into_iter()
+        .map(|(router, _)| router)
+        .collect();
+    assert_eq!(senders, [B, A, B]);
+    assert!(matches!(router.reigns[1].reason, Reason::Preempted { .. }));
+    assert!(matches!(router.reigns[2].reason, Reason::Resigned { .. }));
+    assert!(!result.has_problem(), "{:?}", router.findings);
+}
+
+#[test]
 fn owner_of_the_addresses_is_named() {
     let result = Capture::new()
         .adverts(B, 100, 0..10)
@@ -452,6 +474,27 @@ fn flood_of_senders_is_limited() {
     let router = &result.virtual_routers[0];
     assert_eq!(router.routers.len(), MOST_ROUTERS);
     assert!(kinds(router).contains(&"manySenders"));
+}
+
+#[test]
+fn flood_of_changes_and_clusters_is_limited() {
+    let mut network = Capture::new();
+    for n in 0..MOST_REIGNS as u64 + 10 {
+        network = network.adverts_from(A, 200, n * 10_000, 1);
+    }
+    let result = network.analyse();
+    assert_eq!(result.virtual_routers[0].reigns.len(), MOST_REIGNS);
+    assert!(kinds(&result.virtual_routers[0]).contains(&"manyReigns"));
+    let mut network = Capture::new();
+    for n in 0..=255 {
+        network = network.advert(n, u64::from(n), |advert| {
+            advert.addresses = vec![advert.source];
+        });
+    }
+    let result = network.analyse();
+    assert_eq!(result.virtual_routers.len(), MOST_CLUSTERS);
+    let all = result.virtual_routers.iter().flat_map(kinds);
+    assert_eq!(all.filter(|kind| *kind == "manySenders").count(), 1);
 }
 
 #[test]
