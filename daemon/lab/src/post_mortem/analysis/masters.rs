@@ -19,9 +19,9 @@ struct Run {
     adverts: Vec<Stamp>,
     resigned: Option<Stamp>,
     gap: Option<Gap>,
-    /// Since the last advertisement another router advertised, and one with precedence.
-    other: bool,
-    better: bool,
+    /// Last advertisement of another router, and of one with precedence, to which this one has not yet reacted.
+    other: Option<Stamp>,
+    better: Option<Stamp>,
     /// A reign of a router with precedence began and ended since the last advertisement.
     yielded: bool,
 }
@@ -55,8 +55,8 @@ impl Run {
         let interval = self.interval.duration();
         self.yielded
             || gap > longest_wait(self.version, self.interval)
-            || (self.other && gap > interval * 5 / 2)
-            || (self.better && gap > interval * 3 / 2)
+            || (self.other.is_some() && gap > interval * 5 / 2)
+            || (self.better.is_some() && gap > interval * 3 / 2)
     }
 }
 
@@ -103,7 +103,7 @@ fn runs(adverts: &[(&Sighting<Advert>, usize)], routers: &[Router]) -> (Vec<Run>
                 let (first, ours) = (runs[index].first(), runs[index].rank(routers));
                 for other in current.iter().flatten().copied() {
                     let run = &mut runs[other];
-                    run.yielded |= first > run.last() && ours > run.rank(routers);
+                    run.yielded |= first + run.grace() >= run.last() && ours > run.rank(routers);
                 }
             }
             continue;
@@ -111,8 +111,10 @@ fn runs(adverts: &[(&Sighting<Advert>, usize)], routers: &[Router]) -> (Vec<Run>
         for index in current.iter().flatten().copied() {
             let run = &mut runs[index];
             if run.router != *router {
-                run.other = true;
-                run.better |= (advert.priority, routers[*router].address) > run.rank(routers);
+                run.other = Some(at);
+                if (advert.priority, routers[*router].address) > run.rank(routers) {
+                    run.better = Some(at);
+                }
             }
         }
         match present {
@@ -128,8 +130,8 @@ fn runs(adverts: &[(&Sighting<Advert>, usize)], routers: &[Router]) -> (Vec<Run>
                     adverts: vec![at],
                     resigned: None,
                     gap: None,
-                    other: false,
-                    better: false,
+                    other: None,
+                    better: None,
                     yielded: false,
                 });
             }
@@ -151,7 +153,11 @@ impl Run {
         self.adverts.push(at);
         self.priorities[1] = advert.priority;
         self.interval = advert.interval();
-        (self.other, self.better) = (false, false);
+        // This one may have been under way when the other was sent.
+        let grace = self.grace();
+        let is_recent = |other: &Stamp| at.since(*other) <= grace;
+        self.other = self.other.filter(is_recent);
+        self.better = self.better.filter(is_recent);
     }
 
     /// Order of two masters (RFC 9568 section 6.4.3): the higher priority, then the greater address.
@@ -163,11 +169,18 @@ impl Run {
 fn reason(runs: &[Run], index: usize, routers: &[Router], begin: Stamp) -> Reason {
     let run = &runs[index];
     let at = run.first();
-    let before = runs[..index].iter().max_by_key(|other| {
-        other
-            .last_before(at)
-            .max(other.resigned.filter(|end| *end <= at).unwrap_or_default())
-    });
+    // The own last advertisement may have been under way when the former master sent its only one.
+    let last_sign = |former: &Run| {
+        let last = former.last_before(at);
+        let resigned = former.resigned.filter(|end| *end <= at).unwrap_or_default();
+        let last = last.max(resigned);
+        if former.router == run.router {
+            last - former.grace()
+        } else {
+            last
+        }
+    };
+    let before = runs[..index].iter().max_by_key(|former| last_sign(former));
     let Some(former) = before else {
         let is_late = at.since(begin) > run.interval.duration() * 3 / 2;
         return if is_late {

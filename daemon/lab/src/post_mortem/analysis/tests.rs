@@ -130,6 +130,7 @@ fn reign_within_an_interval_of_the_backup_interrupts_its_reign() {
         .adverts(B, 100, 0..10)
         .announce(9_100)
         .adverts_from(A, 200, 9_100, 1)
+        .adverts_from(B, 100, 9_102, 1)
         .advert(A, 9_400, |advert| advert.priority = 0)
         .announce(10_010)
         .adverts_from(B, 100, 10_010, 10)
@@ -143,6 +144,23 @@ fn reign_within_an_interval_of_the_backup_interrupts_its_reign() {
     assert!(matches!(router.reigns[1].reason, Reason::Preempted { .. }));
     assert!(matches!(router.reigns[2].reason, Reason::Resigned { .. }));
     assert!(!result.has_problem(), "{:?}", router.findings);
+}
+
+#[test]
+fn silence_after_an_advertisement_under_way_is_a_silence() {
+    // The only advertisement of A crosses one of B.
+    let result = Capture::new()
+        .adverts(B, 100, 0..10)
+        .announce(9_100)
+        .adverts_from(A, 200, 9_100, 1)
+        .adverts_from(B, 100, 9_102, 1)
+        .announce(12_710)
+        .adverts_from(B, 100, 12_710, 10)
+        .analyse();
+    let router = &result.virtual_routers[0];
+    assert!(matches!(router.reigns[1].reason, Reason::Preempted { .. }));
+    assert!(matches!(router.reigns[2].reason, Reason::Silence { .. }));
+    assert_eq!(kinds(router), ["masterSilent"]);
 }
 
 #[test]
