@@ -124,8 +124,8 @@ pub(crate) fn finding(what: &What) -> String {
             );
             format!(
                 "Two masters for {}: {one} and {other} both advertise, and both hold the addresses. {end} Advertisements are \
-                 lost between them, or one drops those of the other: compare VLAN, firewall (IP protocol 112), and the settings \
-                 below.",
+                 lost between them, or one drops those of the other: compare VLAN, firewall (IP protocol 112), version, \
+                 interval and authentication.",
                 span(to.since(*from))
             )
         }
