@@ -118,7 +118,7 @@ fn reasons_of_real_changes_are_found() -> Outcome {
     let joined = text.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(joined.contains(sentence), "{text}");
     let other = run(&[&capture, Path::new("--vrid"), Path::new("52")]);
-    assert_eq!(other.status.code(), Some(0));
+    assert_eq!(other.status.code(), Some(1), "no advertisement");
     Ok(())
 }
 

@@ -40,6 +40,8 @@ pub(crate) struct FileFacts {
     pub(crate) times: Option<(Stamp, Stamp)>,
     /// Why reading stopped before the end of the file.
     pub(crate) broken: Option<String>,
+    /// Whether the file only ends too early, as that of a running capture.
+    pub(crate) is_cut: bool,
 }
 
 /// Reason why nothing of a file can be read.
@@ -131,6 +133,7 @@ pub(crate) fn read(
                 break;
             }
             Err(PcapError::UnexpectedEof) => {
+                walk.facts.is_cut = true;
                 walk.break_off(
                     "the file ends within the next packet: the capture was cut off, or is still running",
                 );

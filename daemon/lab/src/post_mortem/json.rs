@@ -18,6 +18,7 @@ pub(crate) fn render(facts: &FileFacts, analysis: &Analysis) -> Value {
         "begin": time(begin),
         "end": time(analysis.end),
         "damaged": facts.broken,
+        "isCut": facts.is_cut,
         "isGood": !analysis.has_problem(),
         "virtualRouters": routers.map(|router| virtual_router(router, begin)).collect::<Vec<_>>(),
         "others": analysis.others.iter().map(|other| finding(other, begin)).collect::<Vec<_>>(),

@@ -31,7 +31,8 @@ const UNREADABLE: u8 = 2;
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit status: 0 if nothing was wrong, 1 if something was, 2 if FILE cannot be read.\n\n\
+    after_help = "Exit status: 0 if nothing was wrong; 1 if something was, no advertisement was found, or FILE is damaged in the middle; \
+    2 if FILE cannot be read.\n\n\
     Capture all packets that matter, whole, on a host of the network:\n    \
     tcpdump -i INTERFACE -w FILE 'proto 112 or arp or icmp6 or (vlan and (proto 112 or arp or icmp6))'"
 )]
@@ -126,7 +127,8 @@ pub(crate) fn run(options: &Options) -> ExitCode {
     {
         return unreadable(&format!("{}: {error}", page.display()));
     }
-    if analysis.has_problem() {
+    let is_damaged = facts.broken.is_some() && !facts.is_cut;
+    if analysis.has_problem() || analysis.virtual_routers.is_empty() || is_damaged {
         ExitCode::FAILURE
     } else {
         ExitCode::SUCCESS
