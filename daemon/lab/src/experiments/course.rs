@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use vrrp_lab::{Result, exe};
+use vrrp_proto::{AdvertInterval, Priority, Version};
 
 /// One virtual router with its address.
 #[derive(Clone, Copy, Debug)]
@@ -67,26 +68,25 @@ impl Role {
     }
 }
 
-const ADVERT_INTERVAL: Duration = Duration::from_secs(1);
+const INTERVAL: AdvertInterval = AdvertInterval::DEFAULT;
 /// Interval of the check script.
 pub(crate) const CHECK_INTERVAL: Duration = Duration::from_secs(2);
 
 impl Instance {
-    /// Skew time of a host, which it waits after the master's final advertisement (RFC 3768 section
-    /// 6.1; in version 2 the unit is one second for every interval).
+    /// Skew time of a host, which it waits after the master's final advertisement.
     pub(crate) fn skew(&self, role: Role) -> Duration {
-        Duration::from_secs(1) * (256 - u32::from(self.priority(role))) / 256
+        INTERVAL.skew_time(Version::V2, self.vrrp_priority(role))
     }
 
     /// Master down interval of a host, which it waits after the master becomes silent.
     pub(crate) fn master_down(&self, role: Role) -> Duration {
-        3 * ADVERT_INTERVAL + self.skew(role)
+        INTERVAL.master_down_interval(Version::V2, self.vrrp_priority(role))
     }
 
     /// Startup delay of a host with `"state": "master"`, in which it listens before it becomes
     /// master.
     pub(crate) fn first_listening(&self) -> Duration {
-        ADVERT_INTERVAL + self.skew(Role::Master)
+        INTERVAL.duration() + self.skew(Role::Master)
     }
 
     pub(crate) const fn priority(&self, role: Role) -> u8 {
@@ -96,6 +96,10 @@ impl Instance {
         }
     }
 
+    fn vrrp_priority(&self, role: Role) -> Priority {
+        Priority::new(self.priority(role)).unwrap_or(Priority::DEFAULT)
+    }
+
     fn json(&self, role: Role) -> Value {
         let mut instance = json!({
             "state": role.name(),
@@ -103,7 +107,7 @@ impl Instance {
             "virtualRouterId": self.vrid,
             "priority": self.priority(role),
             "version": 2,
-            "advertInterval": ADVERT_INTERVAL.as_secs(),
+            "advertInterval": INTERVAL.duration().as_secs(),
             "authentication": { "pass": { "password": "1111" } },
             "virtualAddresses": [format!("{}/24", self.vip)],
         });
