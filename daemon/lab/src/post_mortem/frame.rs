@@ -17,6 +17,12 @@ const LINUX_COOKED_V2: u32 = 276;
 pub(crate) const READABLE: &str =
     "Ethernet (1), Linux cooked v1 (113) and v2 (276), and raw IP (12, 14, 101, 228, 229)";
 
+/// Bit of the first byte of an Ethernet address that makes it a group or broadcast address.
+const GROUP_BIT: u8 = 1;
+/// Packet types of Linux cooked captures: to this host, and to another host. Outgoing packets have a type of their
+/// own, whatever their destination.
+const TO_ONE_HOST: [u8; 2] = [0, 3];
+
 const IPV4: u16 = 0x0800;
 const ARP: u16 = 0x0806;
 const IPV6: u16 = 0x86dd;
@@ -81,15 +87,18 @@ pub(crate) fn is_readable(link: u32) -> bool {
 
 /// Reads the headers of a packet. `None` if its content does not matter to VRRP, or its headers are incomplete.
 pub(crate) fn open(link: u32, bytes: &[u8]) -> Option<Frame<'_>> {
+    let mut is_to_one = false;
     let (interface, source, ethertype, payload) = match link {
         ETHERNET => {
             let (header, payload) = bytes.split_first_chunk::<14>()?;
-            let [_, _, _, _, _, _, a, b, c, d, e, f, high, low] = *header;
+            let [to, _, _, _, _, _, a, b, c, d, e, f, high, low] = *header;
+            is_to_one = to & GROUP_BIT == 0;
             let source = MacAddress([a, b, c, d, e, f]);
             (None, Some(source), u16::from_be_bytes([high, low]), payload)
         }
         LINUX_COOKED => {
             let (header, payload) = bytes.split_first_chunk::<16>()?;
+            is_to_one = TO_ONE_HOST.contains(&header[1]);
             let length = u16::from_be_bytes([header[4], header[5]]);
             let source = cooked_source(length, header.get(6..12)?);
             let ethertype = u16::from_be_bytes([header[14], header[15]]);
@@ -97,6 +106,7 @@ pub(crate) fn open(link: u32, bytes: &[u8]) -> Option<Frame<'_>> {
         }
         LINUX_COOKED_V2 => {
             let (header, payload) = bytes.split_first_chunk::<20>()?;
+            is_to_one = TO_ONE_HOST.contains(&header[10]);
             let index = u32::from_be_bytes([header[4], header[5], header[6], header[7]]);
             let source = cooked_source(header[11].into(), header.get(12..18)?);
             let ethertype = u16::from_be_bytes([header[0], header[1]]);
@@ -115,7 +125,7 @@ pub(crate) fn open(link: u32, bytes: &[u8]) -> Option<Frame<'_>> {
     let content = match ethertype {
         IPV4 => of_ipv4(payload)?,
         IPV6 => of_ipv6(payload)?,
-        ARP => of_arp(payload)?,
+        ARP => of_arp(payload, is_to_one)?,
         _ => return None,
     };
     Some(Frame {
@@ -211,12 +221,13 @@ fn of_ipv6(packet: &[u8]) -> Option<Content<'_>> {
     }
 }
 
-fn of_arp(packet: &[u8]) -> Option<Content<'_>> {
+fn of_arp(packet: &[u8], is_to_one: bool) -> Option<Content<'_>> {
     let (address, mac) = arp::sender(packet)?;
     Some(Content::Claim(Claim {
         address: address.into(),
         mac,
-        is_announcement: packet.get(24..28)? == address.octets(),
+        // The kernel of a former master may answer the announcement of the new one, to it alone.
+        is_announcement: packet.get(24..28)? == address.octets() && !is_to_one,
     }))
 }
 
@@ -333,6 +344,9 @@ mod tests {
         assert!(gratuitous.is_announcement);
         assert_eq!((gratuitous.address, gratuitous.mac), (address.into(), MAC));
         assert!(!claim(&arp::request(MAC, address, SOURCE)).is_announcement);
+        let mut answer = arp::gratuitous(MAC, address);
+        answer[..6].copy_from_slice(&[2, 0, 0, 0, 0, 7]);
+        assert!(!claim(&answer).is_announcement, "to one host");
         let six: Ipv6Addr = "2001:db8::1".parse().unwrap();
         let advertised = claim(&ndisc::unsolicited(MAC, six));
         assert!(advertised.is_announcement);
