@@ -72,6 +72,9 @@ enum Part {
 
 /// Runs the experiments. Returns whether every step met its expectation.
 pub(crate) fn run(options: &Options) -> Result<bool> {
+    if let Some(directory) = &options.report {
+        report::create(directory)?;
+    }
     vrrp_lab::stall_detector::start();
     let mut runner = Runner::new(options.verbose, options.json, options.report.is_some());
     let wanted = |part: Part| options.only.is_empty() || options.only.contains(&part);

@@ -278,11 +278,15 @@ fn ticks(traffic: Option<&Traffic>, address: Option<IpAddr>) -> Vec<Tick> {
         .collect()
 }
 
-/// Writes `index.html` into a directory, which is created if it is missing. Returns the path.
+/// Creates the directory of the report, before the experiments take their time.
+pub(crate) fn create(directory: &Path) -> Result<()> {
+    let doing = format!("creating the directory {}", directory.display());
+    fs::create_dir_all(directory).map_err(|error| Error::new(doing, error))
+}
+
+/// Writes `index.html` into the directory. Returns the path.
 pub(crate) fn write(directory: &Path, rows: &[Row], verdict: &str) -> Result<std::path::PathBuf> {
     let path = directory.join("index.html");
-    let failed = |error: std::io::Error| Error::new(format!("writing {}", path.display()), error);
-    fs::create_dir_all(directory).map_err(&failed)?;
     let mut body = format!(
         "<p class=\"verdict\">{}</p>\n<p>Two hosts, <b>master</b> and <b>backup</b>, keep a virtual address by VRRP for a client, \
          which requests a page every 10 ms. Each step causes a fault or ends one. Its drawing has a lane for the state of the \
@@ -306,7 +310,8 @@ pub(crate) fn write(directory: &Path, rows: &[Row], verdict: &str) -> Result<std
     for (index, row) in rows.iter().enumerate() {
         draw(&mut body, index, row);
     }
-    write_page(&path, "The experiments of vrrp-lab", &body).map_err(&failed)?;
+    write_page(&path, "The experiments of vrrp-lab", &body)
+        .map_err(|error| Error::new(format!("writing {}", path.display()), error))?;
     Ok(path)
 }
 
