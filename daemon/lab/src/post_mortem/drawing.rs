@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use super::analysis::{Analysis, Ended, Finding, Masters, Reason, VirtualRouter, What};
+use super::analysis::{Analysis, Ended, Finding, Masters, Reason, Reign, VirtualRouter, What};
 use super::file::FileFacts;
 use super::observation::Observations;
 use super::stamp::{Stamp, span};
@@ -188,10 +188,17 @@ pub(crate) fn timeline(router: &VirtualRouter, seen: &Observations) -> Timeline 
         let Some(lane) = position.and_then(|index| lanes.get_mut(index)) else {
             continue;
         };
-        // A master of a single advertisement is drawn with one interval.
         let to = match reign.ended {
             Ended::Continues => seen.end,
-            Ended::Resigned(_) | Ended::Superseded(_) | Ended::Silent => reign.to(),
+            Ended::Resigned(_) | Ended::Silent => reign.to(),
+            // It was master until it heard its successor.
+            Ended::Superseded(by) => router
+                .reigns
+                .iter()
+                .filter(|next| next.router == by && next.first() >= reign.last())
+                .map(Reign::first)
+                .find(|first| first.since(reign.last()) <= reign.longest_wait())
+                .unwrap_or(reign.last()),
         };
         lane.span(
             at(reign.first()),
