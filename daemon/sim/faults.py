@@ -48,6 +48,7 @@ INTERFACES = "daemon/proto/src/engine/interfaces.rs"
 ADDRESS_LIST = "daemon/proto/src/engine/address_list.rs"
 PARAMS = "daemon/proto/src/params.rs"
 TRACK = "daemon/proto/src/track.rs"
+TYPES = "daemon/proto/src/types.rs"
 ADVERT = "daemon/proto/src/wire/advert.rs"
 DEADLINES = "daemon/proto/src/deadlines.rs"
 REPLAY = "daemon/proto/src/replay.rs"
@@ -88,21 +89,21 @@ class Fault(NamedTuple):
 FAULTS = [
     Fault(
         "skew time is omitted",
-        ROUTER,
-        "    unit * (256 - u32::from(settings.priority.get())) / 256",
-        "    unit * u32::from(settings.priority.get()) * 0",
+        TYPES,
+        "        unit * (256 - u32::from(priority.get())) / 256\n",
+        "        unit * u32::from(priority.get()) * 0\n",
     ),
     Fault(
         "backup waits for two intervals instead of three",
-        ROUTER,
-        "    interval.duration() * 3 + skew(settings, interval)",
-        "    interval.duration() * 2 + skew(settings, interval)",
+        TYPES,
+        "        self.duration() * 3 + self.skew_time(version, priority)",
+        "        self.duration() * 2 + self.skew_time(version, priority)",
     ),
     Fault(
         "version 2 scales the skew time by the interval",
-        ROUTER,
-        "        Version::V2 => Duration::from_secs(1),",
-        "        Version::V2 => interval.duration(),",
+        TYPES,
+        "            Version::V2 => Duration::from_secs(1),",
+        "            Version::V2 => self.duration(),",
     ),
     Fault(
         "smaller address wins a tie of priorities",

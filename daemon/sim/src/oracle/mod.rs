@@ -213,9 +213,11 @@ impl Oracle {
     /// the last minute again, and knows no macvlan that the former process deleted at its end.
     pub(crate) fn go_on(&mut self, records: &[Record]) {
         self.claims_told.clear();
-        let links = records.iter().filter_map(|record| match &record.fed {
-            Fed::News(News::Link(link)) => Some((link.index, link.clone())),
-            _ => None,
+        let links = records.iter().filter_map(|record| {
+            let Fed::News(News::Link(link)) = &record.fed else {
+                return None;
+            };
+            Some((link.index, link.clone()))
         });
         self.links = links.collect();
     }

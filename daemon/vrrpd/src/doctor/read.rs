@@ -147,7 +147,7 @@ fn network_file(state: &str, read: impl Fn(&str) -> String) -> Option<String> {
         .filter_map(|line| line.split_once('='))
         .filter(|(key, _)| key.trim() == "KeepConfiguration")
         .map(|(_, value)| value.trim())
-        .last();
+        .next_back();
     let keeps = matches!(setting, Some("static" | "yes" | "true" | "on" | "1"));
     (!keeps).then(|| file.to_owned())
 }

@@ -184,7 +184,8 @@ fn is_heard(now: Instant, sighting: &Sighting, router: &Router) -> bool {
 ///    with another master.
 /// 3. A member without another master is skipped, after the wait for one. Before, the result is
 ///    open.
-/// 4. A tie is open if a master of lower priority advertises in the same member.
+/// 4. A tie is open if a master of lower priority advertises in the same member, or if our member has no
+///    address, in its grace.
 pub(super) fn rank(legs: impl Iterator<Item = Leg>) -> Rank {
     let mut tie = None;
     for leg in legs {
@@ -208,11 +209,13 @@ pub(super) fn rank(legs: impl Iterator<Item = Leg>) -> Rank {
             }
         }
     }
-    match tie {
-        Some((Leg { position, own, .. }, sighting)) if Some(sighting.from) > own => {
-            Rank::Behind { position, sighting }
-        }
-        Some(_) | None => Rank::Before,
+    let Some((Leg { position, own, .. }, sighting)) = tie else {
+        return Rank::Before;
+    };
+    match own {
+        None => Rank::Open,
+        Some(own) if sighting.from > own => Rank::Behind { position, sighting },
+        Some(_) => Rank::Before,
     }
 }
 
@@ -225,7 +228,7 @@ mod tests {
 
     /// Compares the given members: `99<100` for 99 against our 100, `100=100+` for a tie with a
     /// greater address of the other master and `100=100-` with a lower one, `100=100&` for a tie
-    /// beside a master of lower priority, `.` for no other master after the wait, `?` before the
+    /// beside a master of lower priority, `100=100!` for one without an own address, `.` for no other master after the wait, `?` before the
     /// end of the wait.
     fn ranked(members: &[&str]) -> String {
         let legs = members.iter().enumerate().map(|(position, text)| {
@@ -241,10 +244,10 @@ mod tests {
             Leg {
                 position,
                 ours: ours
-                    .trim_end_matches(['+', '-', '&'])
+                    .trim_end_matches(['+', '-', '&', '!'])
                     .parse()
                     .unwrap_or(100),
-                own: Some(own),
+                own: (!text.ends_with('!')).then_some(own),
                 first,
                 hears_lower: text.ends_with('&'),
                 has_waited: *text == ".",
@@ -302,6 +305,12 @@ mod tests {
         assert_eq!(ranked(&["100=100&", "101>100"]), "open");
         assert_eq!(ranked(&["101>100&", "1<100"]), "behind 101 by 0");
         assert_eq!(ranked(&["99<100&", "101>100"]), "before");
+    }
+
+    #[test]
+    fn rank_of_a_tie_is_open_without_an_own_address() {
+        assert_eq!(ranked(&["100=100!", "100=100+"]), "open");
+        assert_eq!(ranked(&["100=100!", "101>100"]), "behind 101 by 1");
     }
 
     /// Two hosts that see each other in the same members, with any priorities: exactly one has
