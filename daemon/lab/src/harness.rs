@@ -15,8 +15,8 @@
 //! }
 //! ```
 //!
-//! Each test creates its own hosts, so tests run in parallel; two at a time, because they measure
-//! time (`-- --test-threads N` for another number).
+//! Each test creates its own hosts, so tests run in parallel. They mostly wait: four at a time take a sixth of two
+//! processors, and none is late (`-- --test-threads N` for another number).
 //!
 //! A test that fails during a stall of the machine is run again: a daemon that is not scheduled
 //! cannot keep its timers. The repetition is reported, and the end of the output has their number. A
@@ -59,7 +59,7 @@ pub struct MadeTest {
 static REPETITIONS: AtomicU32 = AtomicU32::new(0);
 
 /// Default number of parallel tests; `--test-threads` overrides it.
-const SIDE_BY_SIDE: usize = 2;
+const SIDE_BY_SIDE: usize = 4;
 
 /// Runs the tests in new namespaces, with the options of `cargo test`. Call it first in `main`.
 ///
@@ -77,7 +77,7 @@ pub fn run_where(tests: &[Test<'_>], missing: &[&str]) -> ExitCode {
     run_made(tests.collect(), missing, None)
 }
 
-/// As [`run_where`], with `side_by_side` parallel tests instead of two: more are for tests that
+/// As [`run_where`], with `side_by_side` parallel tests instead of four: more are for tests that
 /// mostly wait.
 pub fn run_made(tests: Vec<MadeTest>, missing: &[&str], side_by_side: Option<usize>) -> ExitCode {
     dispatch();
