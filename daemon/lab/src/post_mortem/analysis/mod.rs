@@ -106,7 +106,7 @@ pub(crate) struct Router {
 pub(crate) struct Gap {
     pub(crate) from: Stamp,
     pub(crate) length: Duration,
-    /// Interval of the advertisement before it.
+    /// Interval of the advertisement before.
     pub(crate) interval: Duration,
 }
 
@@ -151,9 +151,9 @@ impl Reign {
 /// Reason why a router became master.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Reason {
-    /// It was master when the capture began.
+    /// The router was master when the capture began.
     Present,
-    /// No other was heard before it.
+    /// No other router was heard before.
     First,
     /// The former master sent priority 0; the new one followed after `waited`.
     Resigned {
@@ -168,17 +168,17 @@ pub(crate) enum Reason {
         interval: Duration,
         skew: Duration,
     },
-    /// The former master was silent, but not for that long.
+    /// The former master was silent, but not for the whole master-down interval.
     Early {
         of: IpAddr,
         silence: Duration,
         down: Duration,
     },
-    /// Its priority is higher; 255 is that of the owner of the addresses.
+    /// The priority of the new master is higher; 255 is that of the owner of the addresses.
     Preempted { of: IpAddr, than: u8 },
-    /// The priorities are equal and its address is greater.
+    /// The priorities are equal, and the address of the new master is greater.
     GreaterAddress { of: IpAddr },
-    /// The other was advertising and has precedence, or went on: the new master did not hear it.
+    /// The former master was advertising and has precedence, or went on: the new master did not hear the former one.
     Unheard { of: IpAddr, priority: u8 },
     /// The same router was master before, and no other in between.
     Returned { silence: Duration, resigned: bool },
@@ -187,13 +187,13 @@ pub(crate) enum Reason {
 /// End of a reign.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ended {
-    /// It sent priority 0.
+    /// The master sent priority 0.
     Resigned(Stamp),
-    /// It stopped because another advertised.
+    /// The master stopped because another router advertised.
     Superseded(IpAddr),
-    /// It was not heard any more.
+    /// The master was not heard any more.
     Silent,
-    /// It was master when the capture ended.
+    /// The router was master when the capture ended.
     Continues,
 }
 
