@@ -25,7 +25,9 @@ use crate::{Failed, print};
 pub(crate) fn cleanup(options: &CleanupOptions) -> Result<(), Failed> {
     options.place.enter()?;
     refuse_beside_a_daemon(options)?;
-    let files = StateFiles::new(&options.runtime.directory());
+    let runtime = options.runtime.directory();
+    // Only the hand-over matters here, which is in the runtime directory.
+    let files = StateFiles::new(&runtime, &runtime);
     if files.is_awaited() && !has_failed() {
         return print("a restart is under way: left everything to the next vrrpd\n");
     }

@@ -34,7 +34,7 @@ pub(crate) fn run(options: &RunOptions) -> Result<(), Failed> {
     abort_on_panic();
     services::delay_signals();
     let file = options.configuration.file.clone();
-    let files = StateFiles::new(&options.runtime.directory());
+    let files = StateFiles::new(&options.runtime.directory(), &options.state.directory());
     // Before anything can fail: from now on `vrrpd cleanup` deletes what the former process has left.
     let mut left = files.take();
     let loaded = load(&file, Secrets::Read)?;

@@ -1,11 +1,13 @@
-//! State for the next process, in the runtime directory:
+//! State for the next process:
 //!
-//! | file | written | contents |
-//! | --- | --- | --- |
-//! | `handover.json` | when the daemon is restarted | the whole checkpoint and what was notified; the next process takes the file away |
-//! | `numbers.json` | every ten seconds and at the end | the sequence numbers of signed advertisements, so that no recording is believed after any restart |
+//! | file | directory | written | contents |
+//! | --- | --- | --- | --- |
+//! | `handover.json` | runtime | when the daemon is restarted | the whole checkpoint and what was notified; the next process takes the file away |
+//! | `numbers.json` | runtime | every ten seconds and at the end | the sequence numbers of signed advertisements, so that no recording is believed after any restart |
+//! | `numbers.json` | state | every ten seconds | the same for the next boot. Never by the node: a disk may block |
 //!
-//! Both have the mode 0600 and contain no key. A file of another boot or another format is not used.
+//! All have the mode 0600 and contain no key. A file of another format is not used, and of another boot only the
+//! last one, which contains no time.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -29,6 +31,8 @@ const FRESH: Duration = Duration::from_secs(30);
 pub(crate) struct StateFiles {
     handover: PathBuf,
     numbers: PathBuf,
+    /// Sequence numbers for the next boot.
+    lasting_numbers: PathBuf,
 }
 
 /// What the former process has left.
@@ -74,11 +78,12 @@ struct Format {
 }
 
 impl StateFiles {
-    /// The files in a directory.
-    pub(crate) fn new(directory: &Path) -> Self {
+    /// The files in the runtime directory and in the state directory.
+    pub(crate) fn new(runtime: &Path, state: &Path) -> Self {
         Self {
-            handover: directory.join("handover.json"),
-            numbers: directory.join("numbers.json"),
+            handover: runtime.join("handover.json"),
+            numbers: runtime.join("numbers.json"),
+            lasting_numbers: state.join("numbers.json"),
         }
     }
 
@@ -93,18 +98,31 @@ impl StateFiles {
         write(&self.handover, &Contents::new(checkpoint, until, notified))
     }
 
-    /// Writes the sequence numbers, if there are any.
+    /// Writes the sequence numbers for a next process of this boot, if there are any.
     pub(crate) fn write_numbers(&self, numbers: Checkpoint) -> Result<(), Unwritten> {
-        if numbers.routers.is_empty() {
-            return Ok(());
+        match Contents::of_numbers(numbers) {
+            Some(contents) => write(&self.numbers, &contents),
+            None => Ok(()),
         }
-        let contents = Contents::new(numbers, Instant::ZERO, Notified::default());
-        write(&self.numbers, &contents)
+    }
+
+    /// Writes the sequence numbers for the next process of any boot, if there are any. May block.
+    pub(crate) fn write_lasting_numbers(&self, numbers: Checkpoint) -> Result<(), Unwritten> {
+        let Some(contents) = Contents::of_numbers(numbers) else {
+            return Ok(());
+        };
+        // Both are kept if one file system is full.
+        let outcome = write(&self.numbers, &contents);
+        if let Some(directory) = self.lasting_numbers.parent() {
+            // The next request has the reason.
+            let _ = fs::create_dir_all(directory);
+        }
+        write(&self.lasting_numbers, &contents).and(outcome)
     }
 
     /// Takes what the former process has left. A second process finds the numbers only.
     pub(crate) fn take(&self) -> Taken {
-        let handover = read(&self.handover);
+        let handover = read_of_this_boot(&self.handover);
         let _ = fs::remove_file(&self.handover);
         match handover {
             Ok(Some(contents)) => contents.judge(clock::now()),
@@ -136,14 +154,20 @@ impl StateFiles {
     }
 
     fn take_numbers(&self, mut notes: Vec<(Level, String)>) -> Taken {
-        let checkpoint = read(&self.numbers).unwrap_or_else(|why| {
-            let text = format!(
-                "cannot use the sequence numbers in {}: {why}; until an advertisement of each sender has \
-                 arrived, a recording of an earlier one could be believed",
-                self.numbers.display()
-            );
-            notes.push((Level::WARN, text));
-            None
+        let mut usable = |path: &Path, found: Result<Option<Contents>, String>| {
+            found.unwrap_or_else(|why| {
+                let text = format!(
+                    "cannot use the sequence numbers in {}: {why}; until an advertisement of each sender has \
+                     arrived, a recording of an earlier one could be believed",
+                    path.display()
+                );
+                notes.push((Level::WARN, text));
+                None
+            })
+        };
+        let checkpoint = usable(&self.numbers, read_of_this_boot(&self.numbers)).or_else(|| {
+            let path = &self.lasting_numbers;
+            usable(path, read(path))
         });
         Taken {
             checkpoint: checkpoint.map(|contents| contents.checkpoint.without_states()),
@@ -155,7 +179,7 @@ impl StateFiles {
     /// Whether the next process is awaited: the former one has left everything to it, and the kernel keeps the
     /// addresses.
     pub(crate) fn is_awaited(&self) -> bool {
-        matches!(read(&self.handover), Ok(Some(contents)) if clock::now() < contents.until)
+        matches!(read_of_this_boot(&self.handover), Ok(Some(contents)) if clock::now() < contents.until)
     }
 
     /// Deletes what the former process has left for a restart.
@@ -174,6 +198,12 @@ impl Contents {
             checkpoint,
             notified,
         }
+    }
+
+    /// The contents of a file with sequence numbers, if there are any.
+    fn of_numbers(numbers: Checkpoint) -> Option<Self> {
+        let is_empty = numbers.routers.is_empty();
+        (!is_empty).then(|| Self::new(numbers, Instant::ZERO, Notified::default()))
     }
 
     fn judge(self, now: Instant) -> Taken {
@@ -220,7 +250,13 @@ fn write(path: &Path, contents: &Contents) -> Result<(), Unwritten> {
         .map_err(|error| Unwritten::File(path.to_owned(), error))
 }
 
-/// Reads a file of this boot; `None` if there is none or it belongs to another boot.
+/// Reads a file; `None` if there is none or it belongs to another boot.
+fn read_of_this_boot(path: &Path) -> Result<Option<Contents>, String> {
+    let contents = read(path)?;
+    Ok(contents.filter(|contents| contents.boot_id == boot_id()))
+}
+
+/// Reads a file; `None` if there is none.
 fn read(path: &Path) -> Result<Option<Contents>, String> {
     let text = match fs::read(path) {
         Ok(text) => text,
@@ -232,7 +268,138 @@ fn read(path: &Path) -> Result<Option<Contents>, String> {
     if format != FORMAT {
         return Err(format!("format {format}, expected {FORMAT}"));
     }
-    let contents: Contents =
-        serde_json::from_slice(&text).map_err(|error| format!("not a state file: {error}"))?;
-    Ok((contents.boot_id == boot_id()).then_some(contents))
+    let contents = serde_json::from_slice(&text);
+    contents.map_err(|error| format!("not a state file: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use vrrp_proto::{Engine, Input};
+
+    use super::*;
+    use crate::testing::Directory;
+
+    /// Files below one directory, and a checkpoint with a router.
+    struct Rig {
+        directory: Directory,
+        files: StateFiles,
+    }
+
+    impl Rig {
+        fn new() -> Self {
+            let directory = Directory::new();
+            let files = StateFiles::new(&directory.path("run"), &directory.path("lib/vrrp"));
+            fs::create_dir(directory.path("run")).unwrap();
+            Self { directory, files }
+        }
+
+        /// Lets a file be one of an earlier boot.
+        fn reboot(&self, file: &str) {
+            let path = self.directory.path(file);
+            let text = fs::read_to_string(&path).unwrap();
+            fs::write(path, text.replace(&boot_id(), "another boot")).unwrap();
+        }
+    }
+
+    fn checkpoint(taken_at: Instant) -> Checkpoint {
+        let router = vrrp_proto::params::RouterParams::new(
+            "eth1".into(),
+            vrrp_proto::Vrid::new(51).unwrap(),
+            Arc::default(),
+        );
+        let params = vrrp_proto::params::NodeParams {
+            routers: [("VI_1".into(), router)].into(),
+            ..vrrp_proto::params::NodeParams::default()
+        };
+        let mut engine = Engine::new();
+        engine.handle(taken_at, Input::Configure(params));
+        engine.checkpoint(taken_at)
+    }
+
+    fn routers(taken: &Taken) -> usize {
+        taken
+            .checkpoint
+            .as_ref()
+            .map_or(0, |left| left.routers.len())
+    }
+
+    #[test]
+    fn state_is_taken_once_and_while_it_is_fresh() {
+        let rig = Rig::new();
+        assert!(!rig.files.is_awaited());
+        let now = clock::now();
+        let lifetime = Duration::from_secs(60);
+        for (age, continues) in [(Duration::ZERO, true), (FRESH * 2, false)] {
+            let left = checkpoint(now - age);
+            rig.files
+                .leave(left, lifetime, Notified::default())
+                .unwrap();
+            let first = rig.files.take();
+            assert_eq!(routers(&first), 1);
+            let text = &first.notes[0].1;
+            assert_eq!(text.starts_with("continuing"), continues, "{text}");
+            let second = rig.files.take();
+            assert_eq!((routers(&second), second.notes.len()), (0, 0));
+        }
+    }
+
+    #[test]
+    fn state_of_another_boot_or_format_is_not_used() {
+        let rig = Rig::new();
+        let leave = || {
+            let left = checkpoint(clock::now());
+            let lifetime = Duration::from_secs(60);
+            rig.files
+                .leave(left, lifetime, Notified::default())
+                .unwrap();
+        };
+        leave();
+        assert!(rig.files.is_awaited());
+        rig.reboot("run/handover.json");
+        assert!(!rig.files.is_awaited());
+        assert_eq!(routers(&rig.files.take()), 0);
+
+        leave();
+        let path = rig.directory.path("run/handover.json");
+        let text = fs::read_to_string(&path).unwrap();
+        let other = text.replace(&format!("\"format\":{FORMAT}"), "\"format\":9999");
+        fs::write(path, other).unwrap();
+        let taken = rig.files.take();
+        assert_eq!(routers(&taken), 0);
+        assert!(
+            taken.notes[0].1.contains("format 9999"),
+            "{:?}",
+            taken.notes
+        );
+    }
+
+    #[test]
+    fn sequence_numbers_outlive_a_reboot() {
+        let rig = Rig::new();
+        let numbers = checkpoint(clock::now()).without_states();
+        rig.files.write_lasting_numbers(numbers).unwrap();
+        assert_eq!(routers(&rig.files.take()), 1);
+        rig.reboot("run/numbers.json");
+        rig.reboot("lib/vrrp/numbers.json");
+        let taken = rig.files.take();
+        assert_eq!((routers(&taken), taken.notes.len()), (1, 0));
+        assert!(taken.checkpoint.unwrap().routers["VI_1"].phase.is_none());
+    }
+
+    #[test]
+    fn damaged_file_is_told_and_replaced_by_the_other_one() {
+        let rig = Rig::new();
+        let numbers = checkpoint(clock::now()).without_states();
+        rig.files.write_lasting_numbers(numbers).unwrap();
+        fs::write(rig.directory.path("run/numbers.json"), "{").unwrap();
+        let taken = rig.files.take();
+        assert_eq!(routers(&taken), 1);
+        assert!(
+            taken.notes[0].1.contains("not a state file"),
+            "{:?}",
+            taken.notes
+        );
+    }
 }

@@ -172,8 +172,8 @@ impl StopSignals {
     }
 }
 
-/// Writes the sequence numbers of signed advertisements from time to time, so that a process that is killed
-/// leaves them to the next one. Ends with the node.
+/// Writes the sequence numbers of signed advertisements from time to time, so that a process that is killed, or a
+/// host that is restarted, leaves them to the next process. Ends with the node.
 async fn keep_numbers(inbox: Inbox, state: StateFiles, log: Log) {
     let mut is_failing = false;
     loop {
@@ -186,7 +186,7 @@ async fn keep_numbers(inbox: Inbox, state: StateFiles, log: Log) {
             return;
         };
         let files = state.clone();
-        let written = spawn_blocking(move || files.write_numbers(numbers)).await;
+        let written = spawn_blocking(move || files.write_lasting_numbers(numbers)).await;
         let failed = matches!(written, Ok(Err(_)));
         if let Ok(Err(error)) = written
             && !is_failing
