@@ -1652,6 +1652,24 @@ FAULTS = [
         "                ..influence",
     ),
     Fault(
+        "rejected deletions of stray routes are not repeated",
+        NODE,
+        "        self.routing.removes_strays = true;\n        self.remove_strays(now, host);\n",
+        "        self.remove_strays(now, host);\n",
+    ),
+    Fault(
+        "a claim that is not answered delays the answer after a reload",
+        MASTER,
+        "        if is_recent || !settings.announce.on_lower_priority {",
+        "        if is_recent {",
+    ),
+    Fault(
+        "a member without an address loses ties",
+        PEER_TABLE,
+        "        None => Rank::Open,\n",
+        "        None => Rank::Behind { position, sighting },\n",
+    ),
+    Fault(
         "a step-down does not resign",
         OPERATOR,
         "            Order::StepDown { .. } => true,\n",

@@ -9,6 +9,7 @@ use std::net::Ipv4Addr;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use vrrp_lab::daemons::vrrpd_program;
 use vrrp_lab::{Capture, Error, Filter, Frame, Host, Result, Segment};
 
 use super::subject::{Begin, Daemon, Kind, Task, WEIGHT_FILE};
@@ -106,6 +107,31 @@ impl Fixture {
         let daemon = Daemon::start(self.kind, &self.hosts[host], self.task, begin)?;
         self.daemons[host] = Some(daemon);
         Ok(())
+    }
+
+    /// Restarts the daemon of a host, as a backup or, if the daemon can, with its state.
+    pub(crate) fn restart(&mut self, host: usize) -> Result<()> {
+        let former = self.take(host)?;
+        self.daemons[host] = Some(former.restart(&self.hosts[host], self.task)?);
+        Ok(())
+    }
+
+    /// Gives a command to the vrrpd of a host.
+    pub(crate) fn command(&self, host: usize, command: &[&str]) -> Result<()> {
+        let program = vrrpd_program()?.display().to_string();
+        let words: Vec<&str> = [&*program]
+            .into_iter()
+            .chain(command.iter().copied())
+            .collect();
+        let output = self.hosts[host].exec(&words)?;
+        if output.status.success() {
+            return Ok(());
+        }
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        Err(Error::new(
+            format!("running vrrpd {}", command.join(" ")),
+            said,
+        ))
     }
 
     /// Waits until a new backup has certainly received an advertisement of each instance.

@@ -4,7 +4,8 @@
 //! - `takeover`: delay of a backup's takeover after the master failed, beyond the limit of the
 //!   protocol.
 //! - `priority`: time from a lowered priority of the master to the first advertisement of the next one.
-//! - `stop`: time without an answer for a client of an address whose master is stopped.
+//! - `maintenance`: time without an answer for a client, and changes of master, when the master's host is drained,
+//!   or its daemon stopped or restarted.
 //! - `jitter`: deviation of a master's advertisements from the interval.
 //! - `cost`: CPU time and memory of a pair in normal operation.
 //! - `many`: duration of the takeover of many addresses at once.
@@ -38,7 +39,7 @@ use load::Load;
 use report::{Demand, Report, Row};
 use stats::Summary;
 use subject::{Kind, Task};
-use takeover::Death;
+use takeover::{Death, Maintained, Maintenance};
 use trackers::Watched;
 
 /// Highest allowed takeover delay, in microseconds.
@@ -81,7 +82,7 @@ enum Section {
     Takeover,
     TakeoverBusy,
     Priority,
-    Stop,
+    Maintenance,
     Jitter,
     JitterBusy,
     Cost,
@@ -145,7 +146,7 @@ impl<'o> Bench<'o> {
             },
             Section::Takeover
             | Section::Priority
-            | Section::Stop
+            | Section::Maintenance
             | Section::Jitter
             | Section::Cost
             | Section::Many
@@ -159,7 +160,7 @@ impl<'o> Bench<'o> {
         match section {
             Section::Takeover | Section::TakeoverBusy => self.takeovers(how),
             Section::Priority => self.priorities(),
-            Section::Stop => self.stops(),
+            Section::Maintenance => self.maintenance(),
             Section::Jitter | Section::JitterBusy => self.jitters(how),
             Section::Cost => self.costs(),
             Section::Many => self.many(),
@@ -225,23 +226,54 @@ impl<'o> Bench<'o> {
         }
     }
 
-    fn stops(&mut self) {
+    fn maintenance(&mut self) {
         let count = match self.options.quick {
             true => self.options.deaths.min(5),
             false => self.options.deaths,
         };
-        for millis in self.options.intervals.clone() {
-            let lanes = if millis >= 1000 { LANES } else { 1 };
-            let what = format!("outage of a client, {millis} ms");
-            self.progress(&format!("stopped masters at {millis} ms"));
-            let task = Task::single(Duration::from_millis(millis.into()));
-            match takeover::measure(&self.kinds, task, count, lanes, takeover::stopped) {
-                Ok(found) => {
-                    let figures = summaries(&found, Vec::clone);
-                    let section = "Time without an answer when the master is stopped";
-                    self.add(section, what, "us", figures, Demand::Peer);
-                }
-                Err(error) => self.miss(&what, &error),
+        let section = "Maintenance of a master's host, for a client that asks every millisecond";
+        for (maintenance, name) in [
+            (Maintenance::Stop, "stop"),
+            (Maintenance::Drain, "drain"),
+            (Maintenance::Restart, "restart"),
+        ] {
+            let mut kinds = self.kinds.clone();
+            if maintenance == Maintenance::Drain {
+                kinds.retain(|kind| *kind == Kind::Vrrpd);
+            }
+            for millis in self.options.intervals.clone() {
+                let lanes = if millis >= 1000 { LANES } else { 1 };
+                let what = format!("{name} at {millis} ms");
+                self.progress(&format!("maintenance: {what}"));
+                let task = Task::single(Duration::from_millis(millis.into()));
+                let series =
+                    |kind, task, count| takeover::maintained(maintenance, kind, task, count);
+                let found = match takeover::measure(&kinds, task, count, lanes, series) {
+                    Ok(found) => found,
+                    Err(error) => {
+                        self.miss(&what, &error);
+                        continue;
+                    }
+                };
+                let of = |pick: fn(&Maintained) -> f64| {
+                    summaries(&found, |all| all.iter().map(pick).collect())
+                };
+                let outages = of(|it| it.outage);
+                self.add(
+                    section,
+                    format!("{what}, outage"),
+                    "us",
+                    outages,
+                    Demand::Peer,
+                );
+                let changes = of(|it| it.changes);
+                self.add(
+                    section,
+                    format!("{what}, changes"),
+                    "",
+                    changes,
+                    Demand::None,
+                );
             }
         }
     }

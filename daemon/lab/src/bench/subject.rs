@@ -128,9 +128,7 @@ impl Daemon {
         let (process, ready) = match kind {
             Kind::Vrrpd => {
                 host.write("/run/vrrpd.json", config, 0o600)?;
-                let mut command = Command::new(vrrpd_program()?);
-                command.args(["run", "--config", "/run/vrrpd.json"]);
-                (host.spawn(command)?, " started: ")
+                (spawn_vrrpd(host, &[])?, STARTED)
             }
             Kind::Keepalived => {
                 host.write("/run/keepalived.conf", config, 0o600)?;
@@ -177,6 +175,19 @@ impl Daemon {
         self.process.terminate(PATIENCE).map(drop)
     }
 
+    /// Restarts the daemon. keepalived is stopped and started, and vrrpd replaced by a process that goes on with its
+    /// state.
+    pub(crate) fn restart(self, host: &Host, task: Task) -> Result<Self> {
+        if self.kind == Kind::Keepalived {
+            self.stop()?;
+            return Self::start(Kind::Keepalived, host, task, Begin::Backup);
+        }
+        let process = spawn_vrrpd(host, &["--take-over"])?;
+        process.wait_for_line(|line| line.contains(STARTED), PATIENCE)?;
+        self.process.wait(PATIENCE)?;
+        Ok(Self { process, ..self })
+    }
+
     /// Log of the daemon so far.
     pub(crate) fn output(&self) -> &Journal<Line> {
         self.process.output()
@@ -195,6 +206,22 @@ impl Daemon {
             }
         }
     }
+}
+
+/// Part of a line of vrrpd's log once it runs.
+const STARTED: &str = " started: ";
+
+fn spawn_vrrpd(host: &Host, options: &[&str]) -> Result<Process> {
+    let mut command = Command::new(vrrpd_program()?);
+    command.args([
+        "run",
+        "--config",
+        "/run/vrrpd.json",
+        "--state-dir",
+        "/run/vrrpd-state",
+    ]);
+    command.args(options);
+    host.spawn(command)
 }
 
 fn vrrpd_config(task: Task, begin: Begin) -> String {

@@ -9,7 +9,7 @@
 //! A master whose priority a tracked file lowers is not killed: measured is the time from the change of the
 //! file to the first advertisement of the other host. Then the file is restored, and the roles are exchanged.
 //!
-//! For a master that is stopped, the outage of a client is measured.
+//! For maintenance of a master's host, the outage of a client and the changes of master are measured.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -64,8 +64,9 @@ pub(crate) fn measure<T: Send>(
     task: Task,
     count: usize,
     lanes: usize,
-    series: fn(Kind, Task, usize) -> Result<Vec<T>>,
+    series: impl Fn(Kind, Task, usize) -> Result<Vec<T>> + Sync,
 ) -> Result<BTreeMap<Kind, Vec<T>>> {
+    let series = &series;
     let mut all: BTreeMap<Kind, Vec<T>> = BTreeMap::new();
     if lanes > 1 {
         let (sender, results) = mpsc::channel();
@@ -157,9 +158,34 @@ pub(crate) fn lowered(kind: Kind, task: Task, count: usize) -> Result<Vec<f64>> 
     Ok(found)
 }
 
-/// Stops the master `count` times in one fixture, while a client sends an echo request to the address every
-/// millisecond. Returns the longest times without an answer, in microseconds.
-pub(crate) fn stopped(kind: Kind, task: Task, count: usize) -> Result<Vec<f64>> {
+/// Maintenance of the host of a master.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Maintenance {
+    /// The daemon is stopped.
+    Stop,
+    /// The host is drained. keepalived has no such command.
+    Drain,
+    /// The daemon is restarted, by another process that takes over from it or, with keepalived, by a stop and a start.
+    Restart,
+}
+
+/// Result of one maintenance.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Maintained {
+    /// Longest time without an answer for a client, in microseconds.
+    pub(crate) outage: f64,
+    /// Number of changes of master.
+    pub(crate) changes: f64,
+}
+
+/// Maintains the host of the master `count` times in one fixture, while a client sends an echo request to the
+/// address every millisecond.
+pub(crate) fn maintained(
+    maintenance: Maintenance,
+    kind: Kind,
+    task: Task,
+    count: usize,
+) -> Result<Vec<Maintained>> {
     if count == 0 {
         return Ok(Vec::new());
     }
@@ -174,18 +200,42 @@ pub(crate) fn stopped(kind: Kind, task: Task, count: usize) -> Result<Vec<f64>> 
         let echo = client.echo(Ipv4Addr::new(10, 77, 0, 1))?;
         thread::sleep(WARM);
         mark = fixture.mark();
-        fixture.take(master)?.stop()?;
-        fixture.wait("the other host to take over", &mark, |sightings| {
-            let has_sent = |what| fixture.has_sent(sightings, 1 - master, what);
-            has_sent(What::Advert) && has_sent(What::Announcement)
-        })?;
+        match maintenance {
+            Maintenance::Stop => fixture.take(master)?.stop()?,
+            Maintenance::Drain => fixture.command(master, &["drain", "--for", "10m"])?,
+            Maintenance::Restart => fixture.restart(master)?,
+        }
+        match maintenance {
+            Maintenance::Stop | Maintenance::Drain => {
+                fixture.wait("the other host to take over", &mark, |sightings| {
+                    let has_sent = |what| fixture.has_sent(sightings, 1 - master, what);
+                    has_sent(What::Advert) && has_sent(What::Announcement)
+                })?;
+            }
+            // Within this time another host takes over at the latest.
+            Maintenance::Restart => thread::sleep(task.master_down()),
+        }
         thread::sleep(WARM);
-        found.push(echo.stop()?.outage().as_secs_f64() * 1e6);
-        fixture.start(master, Begin::Backup)?;
+        let outage = echo.stop()?.outage().as_secs_f64() * 1e6;
+        let changes = changes(&fixture.sightings(&mark), master);
+        found.push(Maintained { outage, changes });
+        match maintenance {
+            Maintenance::Stop => fixture.start(master, Begin::Backup)?,
+            Maintenance::Drain => fixture.command(master, &["undrain"])?,
+            Maintenance::Restart => {}
+        }
         mark = fixture.mark();
         fixture.settle();
     }
     Ok(found)
+}
+
+/// Number of times that the next advertisement is that of the other host, beginning with `master`.
+fn changes(sightings: &[Sighting], master: usize) -> f64 {
+    let mut present = master;
+    let adverts = sightings.iter().filter(|it| it.what == What::Advert);
+    let changes = adverts.filter(|it| std::mem::replace(&mut present, it.from) != it.from);
+    changes.map(|_| 1.0).sum()
 }
 
 /// Kills the master once; `None` if both hosts were master around that time.

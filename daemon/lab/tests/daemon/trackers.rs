@@ -477,7 +477,9 @@ pub(crate) fn dead_script_runner_is_no_verdict() -> Outcome {
     let runs =
         |tracker: &TrackerStatus| tracker.up == Some(true) && *tracker.detail == *"exit status: 0";
     let pair = Pair::new()?;
-    let script = "#!/bin/sh\nwhile [ -e /run/hang ]; do tr '\\0' ' ' </proc/$PPID/cmdline >/run/parent; sleep 0.01; done\n";
+    // Renamed, so that a reader never finds an empty file.
+    let script = "#!/bin/sh\nwhile [ -e /run/hang ]; do\n  tr '\\0' ' ' </proc/$PPID/cmdline >/run/parent.new\n  \
+                  mv /run/parent.new /run/parent\n  sleep 0.01\ndone\n";
     pair.a.host.write("/run/check.sh", script, 0o755)?;
     let config = check(json!(["check"]), json!({ "timeout": "20s" }));
     let a = Vrrpd::start_with_scripts(&pair.a.host, &config, SOCKET)?;
