@@ -265,15 +265,26 @@ pub(crate) fn recording_is_rejected_after_any_restart() -> Outcome {
         .wait_for(|frame: &Frame| frame.at == last.at, SOON)
         .ok_or("the advertisement was not captured")?;
     // Written every ten seconds, for the first time after the recording.
-    wait_until(&pair.b.host, "test -e /run/vrrpd/numbers.json")?;
+    wait_until(&pair.b.host, "test -e /run/vrrpd-state/numbers.json")?;
     a.process().kill(Signal::SIGKILL)?;
     b.wait_for_state("VI_1", Master, SOON)?;
 
     let socket = forge_from(&stranger.host)?;
     let group = SockaddrIn::from(std::net::SocketAddrV4::new(GROUP_V4, 0));
-    for way in [Signal::SIGKILL, Signal::SIGTERM, Signal::SIGUSR2] {
+    for (way, reboots) in [
+        (Signal::SIGKILL, false),
+        (Signal::SIGTERM, false),
+        (Signal::SIGUSR2, false),
+        (Signal::SIGKILL, true),
+    ] {
         b.process().kill(way)?;
         b.process().wait(SOON)?;
+        if reboots {
+            let other_boot = r#"sed -i 's/"bootId":"[^"]*"/"bootId":"another"/'"#;
+            let command =
+                format!("rm /run/vrrpd/*.json && {other_boot} /run/vrrpd-state/numbers.json");
+            pair.b.host.shell(&command)?;
+        }
         b = Vrrpd::start(&pair.b.host, &signing(LOW))?;
         // It answers once its sockets are open.
         b.status()?;
