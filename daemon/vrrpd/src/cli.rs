@@ -461,8 +461,8 @@ impl RuntimeOptions {
 
 #[derive(Debug, Args)]
 pub(crate) struct StateOptions {
-    /// Directory of the standing commands, kept over restarts of the host [default: $STATE_DIRECTORY, or
-    /// /var/lib/vrrp].
+    /// Directory of the standing commands and of sequence numbers, kept over restarts of the host [default:
+    /// $STATE_DIRECTORY, or /var/lib/vrrp].
     #[arg(long = "state-dir", value_name = "DIR")]
     state_directory: Option<PathBuf>,
 }

@@ -217,7 +217,7 @@ pub(crate) fn maintained(
         }
         thread::sleep(WARM);
         let outage = echo.stop()?.outage().as_secs_f64() * 1e6;
-        let changes = changes(&fixture.sightings(&mark), master);
+        let changes = changes(&fixture.sightings(&mark), master, task);
         found.push(Maintained { outage, changes });
         match maintenance {
             Maintenance::Stop => fixture.start(master, Begin::Backup)?,
@@ -230,12 +230,20 @@ pub(crate) fn maintained(
     Ok(found)
 }
 
-/// Number of times that the next advertisement is that of the other host, beginning with `master`.
-fn changes(sightings: &[Sighting], master: usize) -> f64 {
-    let mut present = master;
-    let adverts = sightings.iter().filter(|it| it.what == What::Advert);
-    let changes = adverts.filter(|it| std::mem::replace(&mut present, it.from) != it.from);
-    changes.map(|_| 1.0).sum()
+/// Number of changes of master, beginning with `master`: an advertisement of the other host than the one before. A
+/// master that yields sends a final one directly after the first one of the next.
+fn changes(sightings: &[Sighting], master: usize, task: Task) -> f64 {
+    let (mut present, mut heard_at) = (master, Duration::ZERO);
+    let mut changes = 0_u32;
+    for advert in sightings.iter().filter(|it| it.what == What::Advert) {
+        if advert.from == present {
+            heard_at = advert.at;
+        } else if advert.at > heard_at + task.interval / 10 {
+            changes += 1;
+            (present, heard_at) = (advert.from, advert.at);
+        }
+    }
+    changes.into()
 }
 
 /// Kills the master once; `None` if both hosts were master around that time.
