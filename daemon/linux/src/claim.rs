@@ -55,13 +55,13 @@ pub enum Unclaimed {
 /// Failure to take over from another daemon, which serves on.
 #[derive(Debug, thiserror::Error)]
 pub enum Unreplaced {
-    /// It runs where this process cannot signal it.
+    /// The daemon runs in a PID namespace that this process does not see.
     #[error("{0}: send it SIGUSR2 there, and start this one at once without --take-over")]
     Invisible(Holder),
     /// The kernel rejected the signal.
     #[error("{0}, and cannot be sent SIGUSR2: {1}")]
     Unsignalled(Holder, io::Error),
-    /// It does not end.
+    /// The daemon does not end.
     #[error("{0}, and has not ended {limit} s after SIGUSR2", limit = .1.as_secs())]
     Runs(Holder, Duration),
 }
@@ -81,14 +81,17 @@ impl Holder {
             Err(rustix::io::Errno::SRCH) => return Ok(()),
             other => other.map_err(|error| unsignalled(error.into()))?,
         };
-        // Its number belonged to it when the descriptor was opened, and has not been given to another process.
+        // Otherwise the daemon has ended, and the descriptor may be that of another process with its number.
         if holder().map_err(unsignalled)? != Some(self) {
             return Ok(());
         }
         pidfd_send_signal(&process, Signal::USR2).map_err(|error| unsignalled(error.into()))?;
-        let limit_as_poll = PollTimeout::try_from(limit).unwrap_or(PollTimeout::MAX);
-        let mut awaited = [PollFd::new(process.as_fd(), PollFlags::POLLIN)];
-        match poll(&mut awaited, limit_as_poll) {
+        // Readable once the process has ended.
+        let mut end = [PollFd::new(process.as_fd(), PollFlags::POLLIN)];
+        match poll(
+            &mut end,
+            PollTimeout::try_from(limit).unwrap_or(PollTimeout::MAX),
+        ) {
             Ok(0) => Err(Unreplaced::Runs(self, limit)),
             Ok(_) => Ok(()),
             Err(error) => Err(unsignalled(error.into())),
