@@ -153,13 +153,21 @@ pub fn plan(
     if link.mac != Some(*mac) {
         // An interface with another MAC address was created or changed by another program: it is not known
         // to be the daemon's. The event about the new MAC address leads to the next plan.
-        let set_mac = DeviceChange::SetMac {
+        let mut changes = Vec::new();
+        if *state == DeviceState::Absent {
+            return changes;
+        }
+        if !up && link.up {
+            // Before it can send from the virtual MAC address.
+            let name = name();
+            changes.push(DeviceChange::Block { index, name });
+        }
+        changes.push(DeviceChange::SetMac {
             index,
             name: name(),
             mac: *mac,
-        };
-        let is_wanted = *state != DeviceState::Absent;
-        return is_wanted.then_some(set_mac).into_iter().collect();
+        });
+        return changes;
     }
     let mut changes = Vec::new();
     if up && !is_unblocked(index) {
@@ -289,6 +297,12 @@ mod tests {
                 vec!["set vrrp4.51.eth1 up"],
             ),
             (DeviceState::Up, Some((strange, false)), vec![set_mac]),
+            (DeviceState::Down, Some((strange, false)), vec![set_mac]),
+            (
+                DeviceState::Down,
+                Some((strange, true)),
+                vec![block, set_mac],
+            ),
             (
                 DeviceState::Absent,
                 Some((mac(), true)),

@@ -403,8 +403,8 @@ impl World<'_> {
             let is_ours = ours.any(|own| own.index == link.index);
             if is_ours && !serves {
                 return Err(Invariant::LastFrame.broken(format!(
-                    "host {id}: sends from {} without a master there",
-                    link.name
+                    "host {id}: sends from {} ({:?}) without a master there",
+                    link.name, link.mac
                 )));
             }
         }
