@@ -1420,8 +1420,14 @@ FAULTS = [
     Fault(
         "virtual MAC interface of a router that yields is not blocked",
         DEVICE,
-        "    if !up && link.up {\n",
-        "    if false {\n",
+        "\n    if !up && link.up {\n",
+        "\n    if false {\n",
+    ),
+    Fault(
+        "macvlan gets its virtual MAC address back before it is blocked",
+        DEVICE,
+        "        if !up && link.up {\n            // Before it can send",
+        "        if false {\n            // Before it can send",
     ),
     Fault(
         "virtual MAC interface of a backup in its grace is not repaired",
