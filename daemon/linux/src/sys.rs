@@ -65,10 +65,10 @@ pub(crate) fn send_many<'a>(
         *parts = packet.parts;
         let (name, len) = packet.to.name();
         header.msg_hdr.msg_name = name.cast_mut();
-        header.msg_hdr.msg_namelen = socklen(len);
+        header.msg_hdr.msg_namelen = fitting(len);
         // An IoSlice has the layout of an iovec.
         header.msg_hdr.msg_iov = parts.as_mut_ptr().cast();
-        header.msg_hdr.msg_iovlen = parts.len();
+        header.msg_hdr.msg_iovlen = fitting(parts.len());
         count += 1;
     }
     // SAFETY: the first `count` headers point to names and parts that live until the end of this
@@ -78,7 +78,7 @@ pub(crate) fn send_many<'a>(
             socket.as_raw_fd(),
             headers.as_mut_ptr(),
             count,
-            libc::MSG_DONTWAIT,
+            fitting(libc::MSG_DONTWAIT),
         )
     };
     usize::try_from(sent).map_err(|_| io::Error::last_os_error())
@@ -201,9 +201,9 @@ pub(crate) fn receive_many(
         header.msg_hdr.msg_iov = part;
         header.msg_hdr.msg_iovlen = 1;
         header.msg_hdr.msg_control = (&raw mut *control).cast();
-        header.msg_hdr.msg_controllen = size_of::<Control>();
+        header.msg_hdr.msg_controllen = fitting(size_of::<Control>());
         header.msg_hdr.msg_name = (&raw mut *source).cast();
-        header.msg_hdr.msg_namelen = socklen(size_of::<libc::sockaddr_in6>());
+        header.msg_hdr.msg_namelen = fitting(size_of::<libc::sockaddr_in6>());
         count += 1;
     }
     // SAFETY: the first `count` headers point to parts, controls and sources that live until the end
@@ -214,7 +214,7 @@ pub(crate) fn receive_many(
             socket.as_raw_fd(),
             headers.as_mut_ptr(),
             count,
-            libc::MSG_DONTWAIT,
+            fitting(libc::MSG_DONTWAIT),
             std::ptr::null_mut(),
         )
     };
@@ -222,7 +222,8 @@ pub(crate) fn receive_many(
     let came = headers.iter().zip(&controls).zip(&sources).take(received);
     for (packet, ((header, control), source)) in incoming.iter_mut().zip(came) {
         let length = usize::try_from(header.msg_len).unwrap_or(usize::MAX);
-        *packet = Incoming::new(length, source, control, header.msg_hdr.msg_controllen);
+        let used = fitting(header.msg_hdr.msg_controllen);
+        *packet = Incoming::new(length, source, control, used);
     }
     Ok(received)
 }
@@ -234,7 +235,7 @@ pub(crate) fn overflowed(socket: BorrowedFd<'_>) -> io::Result<u32> {
     const VARS: usize = 9;
     const DROPS: usize = 8;
     let mut values = [0_u32; VARS];
-    let mut length = socklen(size_of_val(&values));
+    let mut length = fitting(size_of_val(&values));
     // SAFETY: the kernel writes at most `length` bytes to `values` and how many to `length`; both
     // live through the call, and any bytes are integers.
     let result = unsafe {
@@ -290,7 +291,7 @@ pub(crate) fn bind_to_link(
         libc::bind(
             socket.as_raw_fd(),
             (&raw const address).cast(),
-            socklen(size_of_val(&address)),
+            fitting(size_of_val(&address)),
         )
     };
     if result == 0 {
@@ -309,7 +310,7 @@ fn enable(socket: BorrowedFd<'_>, level: libc::c_int, option: libc::c_int) -> io
             level,
             option,
             (&raw const on).cast(),
-            socklen(size_of_val(&on)),
+            fitting(size_of_val(&on)),
         )
     };
     if result == 0 {
@@ -380,6 +381,7 @@ const fn empty_sources() -> [libc::sockaddr_in6; MANY] {
     unsafe { mem::zeroed() }
 }
 
-fn socklen(len: usize) -> libc::socklen_t {
-    libc::socklen_t::try_from(len).expect("addresses are shorter than 4 GiB")
+/// Converts a small number to the type that a C library has for it: glibc and musl differ.
+fn fitting<T: TryFrom<U>, U>(number: U) -> T {
+    T::try_from(number).unwrap_or_else(|_| unreachable!("a small number, never negative"))
 }
