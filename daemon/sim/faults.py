@@ -1426,8 +1426,8 @@ FAULTS = [
     Fault(
         "macvlan gets its virtual MAC address back before it is blocked",
         DEVICE,
-        "        if !up && link.up {\n            // Before it can send",
-        "        if false {\n            // Before it can send",
+        "            blocks: !up && link.up,\n",
+        "            blocks: false,\n",
     ),
     Fault(
         "virtual MAC interface of a backup in its grace is not repaired",

@@ -194,7 +194,9 @@ impl Devices {
                     mac,
                     up,
                 } => self.create(name, *parent, *mac, *up),
-                DeviceChange::SetMac { index, mac, .. } => self.give_back(*index, *mac),
+                DeviceChange::SetMac {
+                    index, mac, blocks, ..
+                } => self.give_back(*index, *mac, *blocks),
                 DeviceChange::Set { index, up, .. } => {
                     let mut message = by_index(*index, Vec::new());
                     set_up(&mut message, *up);
@@ -299,13 +301,22 @@ impl Devices {
         }
     }
 
-    /// Restores the virtual MAC address of an interface of the daemon.
-    fn give_back(&mut self, index: InterfaceIndex, mac: MacAddress) -> io::Result<()> {
+    /// Restores the virtual MAC address of an interface of the daemon, which is blocked before if `blocks`.
+    fn give_back(
+        &mut self,
+        index: InterfaceIndex,
+        mac: MacAddress,
+        blocks: bool,
+    ) -> io::Result<()> {
         let known = self.known()?;
-        match known.iter().find(|each| each.link.index == index) {
-            Some(each) if !each.is_ours() => Err(io::Error::from_raw_os_error(libc::EEXIST)),
-            Some(_) | None => self.request(&[(by_index(index, vec![address(mac)]), 0)]),
+        let mut known = known.iter();
+        if known.any(|each| each.link.index == index && !each.is_ours()) {
+            return Err(io::Error::from_raw_os_error(libc::EEXIST));
         }
+        if blocks {
+            self.block(index)?;
+        }
+        self.request(&[(by_index(index, vec![address(mac)]), 0)])
     }
 
     fn delete(&mut self, index: InterfaceIndex) -> io::Result<()> {

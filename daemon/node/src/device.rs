@@ -23,7 +23,7 @@ pub enum DeviceChange {
         /// Whether to set it up.
         up: bool,
     },
-    /// Restores the hardware address.
+    /// Restores the hardware address of an interface that the daemon created.
     SetMac {
         /// The interface.
         index: InterfaceIndex,
@@ -31,6 +31,9 @@ pub enum DeviceChange {
         name: Arc<str>,
         /// Its hardware address.
         mac: MacAddress,
+        /// Whether the interface is [blocked](Self::Block) before, so that the kernel sends nothing from the
+        /// address.
+        blocks: bool,
     },
     /// Sets the interface up or down.
     Set {
@@ -109,7 +112,14 @@ impl fmt::Display for DeviceChange {
             Self::Create { name, mac, .. } => {
                 write!(f, "create the macvlan {name} with the MAC address {mac}")
             }
-            Self::SetMac { name, mac, .. } => write!(f, "set the MAC address of {name} to {mac}"),
+            Self::SetMac {
+                name, mac, blocks, ..
+            } => {
+                if *blocks {
+                    write!(f, "block what the kernel sends from {name}, and ")?;
+                }
+                write!(f, "set the MAC address of {name} to {mac}")
+            }
             Self::Set { name, up: true, .. } => write!(f, "set {name} up"),
             Self::Set { name, .. } => write!(f, "set {name} down"),
             Self::Block { name, .. } => write!(f, "block what the kernel sends from {name}"),
@@ -153,21 +163,14 @@ pub fn plan(
     if link.mac != Some(*mac) {
         // An interface with another MAC address was created or changed by another program: it is not known
         // to be the daemon's. The event about the new MAC address leads to the next plan.
-        let mut changes = Vec::new();
-        if *state == DeviceState::Absent {
-            return changes;
-        }
-        if !up && link.up {
-            // Before it can send from the virtual MAC address.
-            let name = name();
-            changes.push(DeviceChange::Block { index, name });
-        }
-        changes.push(DeviceChange::SetMac {
+        let set_mac = DeviceChange::SetMac {
             index,
             name: name(),
             mac: *mac,
-        });
-        return changes;
+            blocks: !up && link.up,
+        };
+        let is_wanted = *state != DeviceState::Absent;
+        return is_wanted.then_some(set_mac).into_iter().collect();
     }
     let mut changes = Vec::new();
     if up && !is_unblocked(index) {
@@ -301,7 +304,7 @@ mod tests {
             (
                 DeviceState::Down,
                 Some((strange, true)),
-                vec![block, set_mac],
+                vec![&format!("{block}, and {set_mac}")],
             ),
             (
                 DeviceState::Absent,

@@ -731,7 +731,12 @@ impl Node {
         let mut refused = Vec::new();
         for change in changes {
             match change {
-                DeviceChange::Block { index, .. } => drop(self.unblocked.remove(index)),
+                DeviceChange::Block { index, .. }
+                | DeviceChange::SetMac {
+                    index,
+                    blocks: true,
+                    ..
+                } => drop(self.unblocked.remove(index)),
                 DeviceChange::Unblock { index, .. } => drop(self.unblocked.insert(*index)),
                 DeviceChange::Create { .. }
                 | DeviceChange::SetMac { .. }

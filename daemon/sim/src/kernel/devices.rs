@@ -172,7 +172,9 @@ impl Kernel {
                 // Creating and setting up are two requests: the second one can be rejected alone.
                 !up || !self.refuses_request() && self.set(index, true)
             }
-            DeviceChange::SetMac { index, mac, .. } => match self.interfaces.get(index) {
+            DeviceChange::SetMac {
+                index, mac, blocks, ..
+            } => match self.interfaces.get(index) {
                 None => true,
                 Some(Interface {
                     macvlan:
@@ -184,6 +186,9 @@ impl Kernel {
                 }) => {
                     if link.up && self.is_busy(*below, *mac) {
                         return false;
+                    }
+                    if *blocks {
+                        self.change_macvlan(*index, |macvlan| macvlan.blocked = true);
                     }
                     self.change_interface(*index, |link| link.mac = Some(*mac));
                     true
