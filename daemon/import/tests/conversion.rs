@@ -36,7 +36,8 @@ fn every_result_passes_the_check_of_the_daemon() {
     }
 }
 
-/// The NixOS module has the same content. `UPDATE_NIX=1 cargo test -p vrrp-import` writes the files, which treefmt formats.
+/// The NixOS module has the same content. `UPDATE_NIX=1 cargo test -p vrrp-import` writes the files, which
+/// treefmt formats.
 #[test]
 fn nixos_module_has_the_content_of_the_json() {
     for name in samples() {

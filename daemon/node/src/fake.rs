@@ -271,19 +271,19 @@ impl Kernel for FakeHost {
     ) {
         for change in changes {
             self.requests.push(change.to_string());
+            let is_rejected = match change.deletes() {
+                true => self.rejects_route_deletions,
+                false => self.rejects_additions.is_some(),
+            };
+            if is_rejected {
+                mirror.refused(change);
+                let error = io::ErrorKind::OutOfMemory.into();
+                failures.push(routing::plan::Failure::refused(change, &error, None));
+                continue;
+            }
             match change {
-                routing::plan::Change::AddRoute { .. } if self.rejects_additions.is_some() => {
-                    mirror.refused(change);
-                    let error = io::ErrorKind::OutOfMemory.into();
-                    failures.push(routing::plan::Failure::refused(change, &error, None));
-                }
                 routing::plan::Change::AddRoute { installed, .. } => {
                     self.routes.push(installed.clone());
-                }
-                routing::plan::Change::DeleteRoute(_) if self.rejects_route_deletions => {
-                    mirror.refused(change);
-                    let error = io::ErrorKind::OutOfMemory.into();
-                    failures.push(routing::plan::Failure::refused(change, &error, None));
                 }
                 routing::plan::Change::DeleteRoute(gone) => {
                     self.routes.retain(|route| route != gone);

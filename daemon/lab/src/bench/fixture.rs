@@ -117,21 +117,10 @@ impl Fixture {
     }
 
     /// Gives a command to the vrrpd of a host.
-    pub(crate) fn command(&self, host: usize, command: &[&str]) -> Result<()> {
-        let program = vrrpd_program()?.display().to_string();
-        let words: Vec<&str> = [&*program]
-            .into_iter()
-            .chain(command.iter().copied())
-            .collect();
-        let output = self.hosts[host].exec(&words)?;
-        if output.status.success() {
-            return Ok(());
-        }
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        Err(Error::new(
-            format!("running vrrpd {}", command.join(" ")),
-            said,
-        ))
+    pub(crate) fn command(&self, host: usize, command: &str) -> Result<()> {
+        let program = vrrpd_program()?.display();
+        let host = &self.hosts[host];
+        host.shell(&format!("{program} {command}")).map(drop)
     }
 
     /// Waits until a new backup has certainly received an advertisement of each instance.

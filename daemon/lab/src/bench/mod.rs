@@ -168,15 +168,19 @@ impl<'o> Bench<'o> {
         }
     }
 
+    /// Number of samples for each figure about a master that changes.
+    fn samples(&self) -> usize {
+        match self.options.quick {
+            true => self.options.deaths.min(5),
+            false => self.options.deaths,
+        }
+    }
+
     fn takeovers(&mut self, how: &str) {
         let section = format!("Takeover delay beyond 3 x interval + skew time{how}");
-        let deaths = if self.options.quick {
-            self.options.deaths.min(5)
-        } else {
-            self.options.deaths
-        };
+        let deaths = self.samples();
         for millis in self.options.intervals.clone() {
-            let lanes = if millis >= 1000 { LANES } else { 1 };
+            let lanes = lanes(millis);
             self.progress(&format!("takeovers at {millis} ms{how}"));
             let task = Task::single(Duration::from_millis(millis.into()));
             let found = match takeover::measure(&self.kinds, task, deaths, lanes, takeover::series)
@@ -203,12 +207,9 @@ impl<'o> Bench<'o> {
     }
 
     fn priorities(&mut self) {
-        let count = match self.options.quick {
-            true => self.options.deaths.min(5),
-            false => self.options.deaths,
-        };
+        let count = self.samples();
         for millis in self.options.intervals.clone() {
-            let lanes = if millis >= 1000 { LANES } else { 1 };
+            let lanes = lanes(millis);
             let what = format!("new master, {millis} ms");
             self.progress(&format!("lowered priorities at {millis} ms"));
             let task = Task {
@@ -227,10 +228,7 @@ impl<'o> Bench<'o> {
     }
 
     fn maintenance(&mut self) {
-        let count = match self.options.quick {
-            true => self.options.deaths.min(5),
-            false => self.options.deaths,
-        };
+        let count = self.samples();
         let section = "Maintenance of a master's host, for a client that asks every millisecond";
         for (maintenance, name) in [
             (Maintenance::Stop, "stop"),
@@ -242,7 +240,7 @@ impl<'o> Bench<'o> {
                 kinds.retain(|kind| *kind == Kind::Vrrpd);
             }
             for millis in self.options.intervals.clone() {
-                let lanes = if millis >= 1000 { LANES } else { 1 };
+                let lanes = lanes(millis);
                 let what = format!("{name} at {millis} ms");
                 self.progress(&format!("maintenance: {what}"));
                 let task = Task::single(Duration::from_millis(millis.into()));
@@ -510,6 +508,11 @@ impl<'o> Bench<'o> {
         let seconds = self.started.elapsed().as_secs();
         let _ = writeln!(io::stderr(), "[{seconds:>3} s] {what}");
     }
+}
+
+/// Number of parallel pairs of each kind at an interval in milliseconds.
+const fn lanes(millis: u16) -> usize {
+    if millis >= 1000 { LANES } else { 1 }
 }
 
 /// Summarises the samples of each kind's measurements, for vrrpd and keepalived.

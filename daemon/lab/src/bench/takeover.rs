@@ -202,7 +202,7 @@ pub(crate) fn maintained(
         mark = fixture.mark();
         match maintenance {
             Maintenance::Stop => fixture.take(master)?.stop()?,
-            Maintenance::Drain => fixture.command(master, &["drain", "--for", "10m"])?,
+            Maintenance::Drain => fixture.command(master, "drain --for 10m")?,
             Maintenance::Restart => fixture.restart(master)?,
         }
         match maintenance {
@@ -221,7 +221,7 @@ pub(crate) fn maintained(
         found.push(Maintained { outage, changes });
         match maintenance {
             Maintenance::Stop => fixture.start(master, Begin::Backup)?,
-            Maintenance::Drain => fixture.command(master, &["undrain"])?,
+            Maintenance::Drain => fixture.command(master, "undrain")?,
             Maintenance::Restart => {}
         }
         mark = fixture.mark();

@@ -91,3 +91,11 @@ pub(super) struct Claim {
     pub(super) address: IpAddr,
     pub(super) mac: [u8; 6],
 }
+
+/// Directory of the kernel settings of a family below /proc/sys/net.
+pub(super) const fn settings_of(family: Family) -> &'static str {
+    match family {
+        Family::V4 => "ipv4",
+        Family::V6 => "ipv6",
+    }
+}

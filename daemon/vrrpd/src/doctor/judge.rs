@@ -6,7 +6,7 @@ use vrrp_proto::params::{AntiReplay, Authentication, NodeParams, Peer, RouterPar
 use vrrp_proto::wire::{Auth, DropCause, Expected, GROUP_V4, GROUP_V6, HOP_LIMIT};
 use vrrp_proto::{Family, FaultReason, Instant, InterfaceAddress, MacAddress, Packet, wire};
 
-use super::facts::{Advert, Facts, Interface, Listener, Manager};
+use super::facts::{Advert, Facts, Interface, Listener, Manager, settings_of};
 use super::finding::{Finding, Severity};
 use super::firewall::{self, Direction, Passage, Verdict};
 
@@ -383,16 +383,13 @@ fn listeners(placed: Placed<'_>, facts: &Facts) -> impl Iterator<Item = Finding>
             address,
             port,
         } = listener;
-        let version = match Family::of(*address) {
-            Family::V4 => "ipv4",
-            Family::V6 => "ipv6",
-        };
+        let directory = settings_of(Family::of(*address));
         let text = format!(
             "a program listens at {address} ({protocol} port {port}): it cannot start while another host is master, \
-             because net.{version}.ip_nonlocal_bind is 0"
+             because net.{directory}.ip_nonlocal_bind is 0"
         );
         let remedy = format!(
-            "echo net.{version}.ip_nonlocal_bind=1 > /etc/sysctl.d/90-vrrp.conf && sysctl --system; or let it \
+            "echo net.{directory}.ip_nonlocal_bind=1 > /etc/sysctl.d/90-vrrp.conf && sysctl --system; or let it \
              listen at all addresses; or list its unit in resources"
         );
         placed.finding("listener", Severity::Warning, text, remedy)

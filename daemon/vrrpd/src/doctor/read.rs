@@ -16,7 +16,7 @@ use vrrp_linux::{capability, claim, clock};
 use vrrp_proto::params::NodeParams;
 use vrrp_proto::{Family, InterfaceAddress, InterfaceIndex, MacAddress};
 
-use super::facts::{Facts, Interface, Listener, Manager};
+use super::facts::{Facts, Interface, Listener, Manager, settings_of};
 
 /// Reads all facts about this host, without those that the network has to tell.
 pub(super) fn facts(params: &NodeParams) -> Facts {
@@ -33,10 +33,7 @@ pub(super) fn facts(params: &NodeParams) -> Facts {
         has_greedy_dhcpcd: runs("dhcpcd") && !is_kept_off(&text("/etc/dhcpcd.conf")),
         missing_modules: missing_modules(params),
         is_clock_synchronised: clock::is_synchronised().ok(),
-        listeners: SOCKETS
-            .iter()
-            .flat_map(|(protocol, file, state)| listeners(protocol, &text(file), state))
-            .collect(),
+        listeners: all_listeners(),
         nonlocal_binds: [Family::V4, Family::V6]
             .into_iter()
             .filter(|family| may_bind_nonlocal(*family))
@@ -53,6 +50,13 @@ const SOCKETS: [(&str, &str, &str); 4] = [
     ("UDP", "/proc/net/udp", "07"),
     ("UDP", "/proc/net/udp6", "07"),
 ];
+
+fn all_listeners() -> BTreeSet<Listener> {
+    let tables = SOCKETS.iter();
+    tables
+        .flat_map(|(protocol, file, state)| listeners(protocol, &text(file), state))
+        .collect()
+}
 
 /// Sockets of a table (proc_net_tcp(5)) that are in `state`, without those of all addresses.
 fn listeners(protocol: &'static str, table: &str, state: &str) -> Vec<Listener> {
@@ -92,11 +96,8 @@ fn ip(text: &str) -> Option<IpAddr> {
 }
 
 fn may_bind_nonlocal(family: Family) -> bool {
-    let version = match family {
-        Family::V4 => "ipv4",
-        Family::V6 => "ipv6",
-    };
-    text(format!("/proc/sys/net/{version}/ip_nonlocal_bind")) != "0"
+    let directory = settings_of(family);
+    text(format!("/proc/sys/net/{directory}/ip_nonlocal_bind")) != "0"
 }
 
 /// Programs of this network namespace that configure interfaces.
@@ -354,10 +355,7 @@ mod tests {
             ("TCP", listener.local_addr().unwrap()),
             ("UDP", socket.local_addr().unwrap()),
         ];
-        let found: BTreeSet<Listener> = SOCKETS
-            .iter()
-            .flat_map(|(protocol, file, state)| listeners(protocol, &text(file), state))
-            .collect();
+        let found = all_listeners();
         for (protocol, address) in addresses {
             assert!(found.contains(&Listener {
                 protocol,

@@ -228,8 +228,8 @@ mod tests {
 
     /// Compares the given members: `99<100` for 99 against our 100, `100=100+` for a tie with a
     /// greater address of the other master and `100=100-` with a lower one, `100=100&` for a tie
-    /// beside a master of lower priority, `100=100!` for one without an own address, `.` for no other master after the wait, `?` before the
-    /// end of the wait.
+    /// beside a master of lower priority, `100=100!` for one without an own address, `.` for no other
+    /// master after the wait, `?` before the end of the wait.
     fn ranked(members: &[&str]) -> String {
         let legs = members.iter().enumerate().map(|(position, text)| {
             let (theirs, ours) = text.split_once(['<', '=', '>']).unwrap_or(("", ""));
