@@ -22,8 +22,8 @@ use crate::process::{Line, Process};
 pub use frr::Frr;
 pub use peer::PeerProgram;
 
-/// Paths of the configurations; `/run` is private to each host.
-const VRRPD_CONFIG: &str = "/run/vrrpd.json";
+/// Path of the configuration of `vrrpd`; `/run` is private to each host.
+pub const VRRPD_CONFIG: &str = "/run/vrrpd.json";
 const VRRPD_STATE: &str = "/run/vrrpd-state";
 const KEEPALIVED_CONFIG: &str = "/run/keepalived.conf";
 
@@ -103,6 +103,17 @@ pub fn find_in_path(name: &str) -> Option<PathBuf> {
         .find(|program| program.is_file())
 }
 
+/// Starts `vrrpd` on a host with the configuration at [`VRRPD_CONFIG`] and further options, without waiting.
+///
+/// # Errors
+/// If it cannot be started.
+pub fn spawn_vrrpd(host: &Host, options: &[&str]) -> Result<Process> {
+    let mut command = Command::new(vrrpd_program()?);
+    command.args(["run", "--config", VRRPD_CONFIG, "--state-dir", VRRPD_STATE]);
+    command.args(options);
+    host.spawn(command)
+}
+
 /// A running `vrrpd`.
 #[derive(Debug)]
 pub struct Vrrpd<'h> {
@@ -146,10 +157,7 @@ impl<'h> Vrrpd<'h> {
 
     fn launch_with(host: &'h Host, config: &str, options: &[&str]) -> Result<Self> {
         host.write(VRRPD_CONFIG, config, 0o600)?;
-        let mut command = Command::new(vrrpd_program()?);
-        command.args(["run", "--config", VRRPD_CONFIG, "--state-dir", VRRPD_STATE]);
-        command.args(options);
-        let process = host.spawn(command)?;
+        let process = spawn_vrrpd(host, options)?;
         Ok(Self { host, process })
     }
 

@@ -4,12 +4,11 @@
 //! no notifications, and the log at its default level to a pipe.
 
 use std::fmt::{self, Write as _};
-use std::process::Command;
 use std::time::Duration;
 
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
-use vrrp_lab::daemons::{PeerProgram, vrrpd_program};
+use vrrp_lab::daemons::{PeerProgram, VRRPD_CONFIG, spawn_vrrpd};
 use vrrp_lab::{Error, Host, Journal, Line, Process, Result, Signal};
 
 use super::proc;
@@ -127,7 +126,7 @@ impl Daemon {
         });
         let (process, ready) = match kind {
             Kind::Vrrpd => {
-                host.write("/run/vrrpd.json", config, 0o600)?;
+                host.write(VRRPD_CONFIG, config, 0o600)?;
                 (spawn_vrrpd(host, &[])?, STARTED)
             }
             Kind::Keepalived => {
@@ -210,19 +209,6 @@ impl Daemon {
 
 /// Part of a line of vrrpd's log once it runs.
 const STARTED: &str = " started: ";
-
-fn spawn_vrrpd(host: &Host, options: &[&str]) -> Result<Process> {
-    let mut command = Command::new(vrrpd_program()?);
-    command.args([
-        "run",
-        "--config",
-        "/run/vrrpd.json",
-        "--state-dir",
-        "/run/vrrpd-state",
-    ]);
-    command.args(options);
-    host.spawn(command)
-}
 
 fn vrrpd_config(task: Task, begin: Begin) -> String {
     let state = match begin {

@@ -98,16 +98,7 @@ impl Lan {
     /// Attaches an existing host, as [`Lan::station`] does.
     pub(crate) fn plug_in(&self, host: Host, last: u8) -> Result<Station> {
         let address = Ipv4Addr::new(192, 168, 224, last);
-        let cable = self
-            .segment
-            .attach(&host, "ens33", &format!("{address}/24"))?;
-        let watch = host.watch_addresses()?;
-        Ok(Station {
-            host,
-            cable,
-            address,
-            watch,
-        })
+        Station::attach(&self.segment, host, "ens33", address)
     }
 
     /// Captured advertisements, in order.
@@ -207,6 +198,23 @@ pub(crate) struct Station {
 }
 
 impl Station {
+    /// Attaches a host to a segment by an interface with this address, in a network of 256.
+    pub(crate) fn attach(
+        segment: &Segment,
+        host: Host,
+        interface: &str,
+        address: Ipv4Addr,
+    ) -> Result<Self> {
+        let cable = segment.attach(&host, interface, &format!("{address}/24"))?;
+        let watch = host.watch_addresses()?;
+        Ok(Self {
+            host,
+            cable,
+            address,
+            watch,
+        })
+    }
+
     /// Waits until an address is added or deleted after `since`. Returns the time.
     pub(crate) fn address_event(
         &self,

@@ -145,15 +145,7 @@ fn report(failure: &str, outage: Duration, bound: Duration) {
 
 /// Attaches a host by its interface eth0.
 pub(crate) fn plug_in(segment: &Segment, host: Host, last: u8) -> Result<Station> {
-    let address = Ipv4Addr::new(192, 0, 2, last);
-    let cable = segment.attach(&host, "eth0", &format!("{address}/24"))?;
-    let watch = host.watch_addresses()?;
-    Ok(Station {
-        host,
-        cable,
-        address,
-        watch,
-    })
+    Station::attach(segment, host, "eth0", Ipv4Addr::new(192, 0, 2, last))
 }
 
 /// Starts a program on a host.
