@@ -335,6 +335,11 @@ pub(crate) fn wait_until(host: &Host, is_so: &str) -> Result<()> {
     host.shell(&script).map(drop)
 }
 
+/// Waits for the end of duplicate address detection, at which the kernel adds the routes of an address.
+pub(crate) fn wait_for_detection(host: &Host) -> Result<()> {
+    wait_until(host, "test -z \"$(ip -6 address show tentative)\"")
+}
+
 /// Skew_Time of a priority in version 3.
 pub(crate) fn skew(priority: u8, interval: Duration) -> Duration {
     interval * (256 - u32::from(priority)) / 256

@@ -8,7 +8,7 @@ use vrrp_lab::harness::Outcome;
 use vrrp_lab::{Host, Result};
 use vrrp_proto::State::Master;
 
-use crate::common::{SOON, VIP, instance, only, with};
+use crate::common::{SOON, VIP, instance, only, wait_for_detection, with};
 use crate::pair::{HIGH, Pair};
 
 /// A firewall that lets in what the host itself asked for.
@@ -89,6 +89,7 @@ pub(crate) fn doctor_changes_nothing_and_needs_a_valid_configuration() -> Outcom
     let pair = Pair::new()?;
     let host = &pair.b.host;
     let state = || host.shell("ip address; ip route show table all; ip neigh; nft list ruleset");
+    wait_for_detection(host)?;
     let before = state()?;
     examine(host, &only(instance(100)))?.assert(0, &[]);
     assert_eq!(state()?, before);

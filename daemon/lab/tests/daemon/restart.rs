@@ -11,7 +11,9 @@ use vrrp_lab::{Frame, Host, Moment, Result, Signal};
 use vrrp_proto::State::{Backup, Master};
 use vrrp_proto::wire::GROUP_V4;
 
-use crate::common::{INTERVAL, LATE, SOON, VIP, instance, only, vip, wait_until, with};
+use crate::common::{
+    INTERVAL, LATE, SOON, VIP, instance, only, vip, wait_for_detection, wait_until, with,
+};
 use crate::packets::forge_from;
 use crate::pair::{HIGH, LOW, Pair};
 
@@ -128,6 +130,7 @@ pub(crate) fn restart_touches_no_interface_route_or_rule() -> Outcome {
         let state = "ip -o link; ip -o address; ip route; ip -6 route; ip rule; nft list ruleset";
         host.shell(&format!("{{ {state}; }} | sed 's/ expires [0-9]*sec//'"))
     };
+    wait_for_detection(&pair.a.host)?;
     let before = held()?;
     let from = pair.lan.pass(&pair.a, 1)?.at;
     for _ in 0..RESTARTS {
