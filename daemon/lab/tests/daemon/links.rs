@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
+use std::thread;
+use std::time::Duration;
 
 use serde_json::json;
 use vrrp_lab::daemons::Vrrpd;
@@ -221,8 +223,14 @@ pub(crate) fn rejected_socket_is_fault_until_it_opens() -> Outcome {
     };
     // No status is read before the limit is raised: it would need a descriptor too.
     let descriptor = |number: &u32| PathBuf::from(format!("/proc/{pid}/fd/{number}"));
-    let next = (0..).find(|number| fs::symlink_metadata(descriptor(number)).is_err());
-    limit(&next.unwrap_or_default().to_string());
+    let next = || (0..).find(|number| fs::symlink_metadata(descriptor(number)).is_err());
+    let mut lowest = u32::MAX;
+    // A descriptor of the start may close after the look, and leave room for the socket.
+    while let Some(free) = next().filter(|free| *free < lowest) {
+        limit(&free.to_string());
+        lowest = free;
+        thread::sleep(Duration::from_millis(300));
+    }
     let made = Moment::now();
     host.shell("ip link add vex0 type veth peer name vex1 && ip link set vex1 up")?;
     host.shell("ip link set vex0 up && ip address add 192.168.198.11/24 dev vex0")?;
