@@ -24,7 +24,8 @@ pub use peer::PeerProgram;
 
 /// Path of the configuration of `vrrpd`; `/run` is private to each host.
 pub const VRRPD_CONFIG: &str = "/run/vrrpd.json";
-const VRRPD_STATE: &str = "/run/vrrpd-state";
+/// State directory of `vrrpd`.
+pub const VRRPD_STATE: &str = "/run/vrrpd-state";
 const KEEPALIVED_CONFIG: &str = "/run/keepalived.conf";
 
 /// Time limit for start, reload and exit of a daemon.

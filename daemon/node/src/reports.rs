@@ -129,7 +129,8 @@ fn subject_of(report: &Report) -> Option<Subject> {
         | Report::HandedOver { .. }
         | Report::Repeated { .. }
         | Report::LinkLost { .. }
-        | Report::LinkRestored { .. } => return None,
+        | Report::LinkRestored { .. }
+        | Report::Renamed(_) => return None,
     };
     Some(Subject {
         router: Arc::clone(router),

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::checkpoint::Checkpoint;
 use crate::limiter::Matter;
 use crate::operator::{CommandChange, CommandKey, StandingCommand};
-use crate::params::{AddressOptions, LvsSync, NodeParams, Verdict};
+use crate::params::{AddressOptions, LvsSync, NodeParams, Renames, Verdict};
 use crate::reasons::{Cause, FaultReason, Loss, Unreceived};
 use crate::routing::{Route, Routed, Rule};
 use crate::time::Instant;
@@ -464,6 +464,8 @@ pub enum Report {
         /// Number of them.
         suppressed: u64,
     },
+    /// Routers that continue under another name with a new configuration, or from an earlier process.
+    Renamed(Renames),
     /// End of a short absence of an interface or an address, which caused no fault.
     Interrupted {
         /// Name of the router.

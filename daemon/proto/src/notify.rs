@@ -29,6 +29,7 @@ pub use self::queue::Then;
 use self::queue::Queue;
 use crate::checkpoint::Notified;
 use crate::events::Transition;
+use crate::params::Renames;
 use crate::reasons::Cause;
 use crate::snapshot::NotifyStatus;
 use crate::time::Instant;
@@ -187,6 +188,8 @@ pub struct Notification {
 /// Command that the caller has to run now.
 #[derive(Debug)]
 pub struct Run<C> {
+    /// Number of the run, for [`ended`](Scheduler::ended).
+    pub number: u64,
     /// Subject of the transition. None of its other commands runs.
     pub owner: Subject,
     /// Command to run.
@@ -213,7 +216,10 @@ pub struct Scheduler<C> {
     ready: VecDeque<Subject>,
     /// Subjects that may have a command to run later, with the time.
     due: BTreeSet<(Instant, Subject)>,
-    running: usize,
+    /// Commands that run, by number, with the present name of their subject.
+    running: BTreeMap<u64, Subject>,
+    /// Number of the last run.
+    last_run: u64,
     is_finishing: bool,
     /// States that an earlier process has notified, until the first transition of each subject.
     notified: Notified,
@@ -239,7 +245,8 @@ impl<C: Clone> Scheduler<C> {
             routers: BTreeMap::new(),
             ready: VecDeque::new(),
             due: BTreeSet::new(),
-            running: 0,
+            running: BTreeMap::new(),
+            last_run: 0,
             is_finishing: false,
             notified: Notified::default(),
         }
@@ -333,6 +340,42 @@ impl<C: Clone> Scheduler<C> {
             let is_over = entry.last.to == State::Init && !present.contains_key(owner);
             !is_over || !entry.queue.is_idle()
         });
+    }
+
+    /// Gives routers other names, at the same time: everything that is known of a router is known of it under
+    /// the new name, and no command runs because of that. The settings in force stay those of the former
+    /// name until the announced ones are [in force](Self::configured).
+    pub fn rename(&mut self, renames: &Renames) {
+        let instance = |name: &Arc<str>| Subject::Instance(Arc::clone(name));
+        for notify in self.present.values_mut() {
+            for member in &mut notify.members {
+                *member = Arc::clone(renames.present(member));
+            }
+        }
+        self.groups = groups(&self.present);
+        renames.apply_by(instance, &mut self.present);
+        renames.apply(&mut self.routers);
+        renames.apply(&mut self.notified.instances);
+        // Removed subjects whose stop is still to be notified get the names that have become free.
+        let mut removed = BTreeMap::new();
+        for (former, new, entry) in renames.apply_by(instance, &mut self.owners) {
+            if !entry.queue.is_idle() && !self.owners.contains_key(&former) {
+                self.ready.push_back(former.clone());
+                self.owners.insert(former.clone(), entry);
+                removed.insert(new, former);
+            }
+        }
+        for owner in self.running.values_mut() {
+            let new = match owner {
+                Subject::Instance(name) => renames.new_name(name).map(instance),
+                Subject::Group(_) => None,
+            };
+            if let Some(new) = new.or_else(|| removed.get(owner).cloned()) {
+                *owner = new;
+            }
+        }
+        let renamed = renames.iter().map(|(_, new)| instance(new));
+        self.ready.extend(renamed);
     }
 
     fn begin_anew(&mut self) {
@@ -484,14 +527,16 @@ impl<C: Clone> Scheduler<C> {
             let owner = self.due.pop_first().map(|(_, owner)| owner);
             self.ready.extend(owner);
         }
-        while self.running < MOST_AT_ONCE {
+        while self.running.len() < MOST_AT_ONCE {
             let owner = self.ready.pop_front()?;
             let Some(entry) = self.owners.get_mut(&owner) else {
                 continue;
             };
             if let Some((command, news, limit)) = entry.queue.poll(now, self.is_finishing) {
-                self.running += 1;
+                self.last_run += 1;
+                self.running.insert(self.last_run, owner.clone());
                 return Some(Run {
+                    number: self.last_run,
                     owner,
                     command,
                     news,
@@ -510,21 +555,18 @@ impl<C: Clone> Scheduler<C> {
         self.due.first().map(|(at, _)| *at)
     }
 
-    /// Takes in the end of a command: whether it succeeded, and a line of its output. Only
+    /// Takes in the end of a command by the number of its run: whether it succeeded, and a line of its output. Only
     /// processes that the command left in the background may still run.
-    pub fn ended(
-        &mut self,
-        now: Instant,
-        owner: &Subject,
-        succeeded: bool,
-        detail: Arc<str>,
-    ) -> Then {
-        self.running = self.running.saturating_sub(1);
-        self.ready.push_back(owner.clone());
-        match self.owners.get_mut(owner) {
+    pub fn ended(&mut self, now: Instant, number: u64, succeeded: bool, detail: Arc<str>) -> Then {
+        let Some(owner) = self.running.remove(&number) else {
+            return Then::Over;
+        };
+        let then = match self.owners.get_mut(&owner) {
             Some(entry) => entry.queue.ended(now, succeeded, detail, self.is_finishing),
             None => Then::Over,
-        }
+        };
+        self.ready.push_back(owner);
+        then
     }
 
     /// Prepares the stop of the daemon, after the last transition. Queued notifications still run,

@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::params::Renames;
 use crate::time::Instant;
 use crate::types::Priority;
 
@@ -178,6 +179,24 @@ impl StandingCommands {
             self.ends.insert((until, key.clone()));
         }
         self.commands.insert(key, command);
+    }
+
+    /// Gives the commands for renamed routers the new names, in place of commands that stand for those.
+    pub(crate) fn rename(&mut self, renames: &Renames) {
+        let is_renamed = |key: &&CommandKey| {
+            let router = key.router.as_ref();
+            router.is_some_and(|router| renames.new_name(router).is_some())
+        };
+        let keys: Vec<_> = self.commands.keys().filter(is_renamed).cloned().collect();
+        let commands: Vec<_> = keys.iter().filter_map(|key| self.end(key)).collect();
+        for mut command in commands {
+            if let Order::Priority { router, .. } | Order::StepDown { router, .. } =
+                &mut command.order
+            {
+                *router = Arc::clone(renames.present(router));
+            }
+            self.set(command);
+        }
     }
 
     /// Removes and returns a command.

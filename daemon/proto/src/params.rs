@@ -2,6 +2,7 @@
 
 mod changes;
 mod group;
+mod identity;
 mod lvs;
 mod unicast;
 
@@ -22,11 +23,13 @@ use crate::wire::hmac::{Key, KeyId};
 
 pub use self::changes::changes;
 pub use self::group::GroupParams;
+pub(crate) use self::identity::Identity;
+pub use self::identity::Renames;
 pub use self::lvs::LvsSync;
 pub use self::unicast::{Peer, Unicast};
 
 /// Parameters of one node. The keys are names; a reload compares routers, trackers and groups by
-/// name.
+/// name, and finds renamed routers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NodeParams {
     /// The virtual routers.
@@ -43,11 +46,27 @@ impl NodeParams {
         self.routers.values().any(|router| !router.accepts())
     }
 
+    /// Returns the routers that have another name in `after`, where interface, VRID, version and a family are
+    /// the same.
+    pub fn renames(&self, after: &Self) -> Renames {
+        Renames::between(&identities(&self.routers), &identities(&after.routers))
+    }
+
     /// Peers that are configured by name, each once. Their addresses have to be resolved.
     pub fn peer_names(&self) -> BTreeSet<Arc<str>> {
         let unicast = self.routers.values().filter_map(|r| r.unicast.as_ref());
         unicast.flat_map(Unicast::names).cloned().collect()
     }
+}
+
+/// Identities of routers, by name.
+pub(crate) fn identities(
+    routers: &BTreeMap<Arc<str>, RouterParams>,
+) -> BTreeMap<Arc<str>, Identity> {
+    let routers = routers.iter();
+    routers
+        .map(|(name, params)| (Arc::clone(name), params.into()))
+        .collect()
 }
 
 /// Parameters of one virtual router.

@@ -113,9 +113,11 @@ pub enum Event<'a> {
     /// The router leaves for good: all units are stopped, regardless of later events. Answered by
     /// [`Rested`](Action::Rested).
     Retire,
-    /// The resources are reconfigured. Units in `elsewhere` now belong to another router and are
-    /// left to it.
+    /// The resources are reconfigured, or the router has another name. Units in `elsewhere` now belong to
+    /// another router and are left to it.
     Configure {
+        /// Name of the router.
+        router: &'a str,
         /// New parameters.
         params: ResourceParams,
         /// Units that belong to other routers.
@@ -452,7 +454,11 @@ impl Resources {
                 self.retires = true;
                 self.pursue(now);
             }
-            Event::Configure { params, elsewhere } => self.configure(now, params, elsewhere),
+            Event::Configure {
+                router,
+                params,
+                elsewhere,
+            } => self.configure(now, router, params, elsewhere),
             Event::Ended { job, outcome } => self.handle_end(now, job, outcome),
             Event::Unit { unit, state } => self.handle_state(now, unit, state),
             Event::Tick => self.handle_tick(now),
@@ -572,11 +578,19 @@ impl Resources {
         }
     }
 
-    fn configure(&mut self, now: Instant, params: ResourceParams, elsewhere: &BTreeSet<Arc<str>>) {
-        if self.params == params {
+    fn configure(
+        &mut self,
+        now: Instant,
+        router: &str,
+        params: ResourceParams,
+        elsewhere: &BTreeSet<Arc<str>>,
+    ) {
+        let target = target(router);
+        let is_renamed = self.units.first().is_none_or(|it| it.name != target);
+        if self.params == params && !is_renamed {
             return;
         }
-        let others = self.params.units != params.units;
+        let others = is_renamed || self.params.units != params.units;
         self.params = params;
         // The new configuration may remove the cause of the failure: it is tried at once.
         if self.ill.take().is_some_and(|illness| illness.inhibited) {
@@ -585,10 +599,8 @@ impl Resources {
         self.illnesses = 0;
         if others {
             let mut known = core::mem::take(&mut self.units);
-            let target = known.remove(0);
             known.append(&mut self.dropped);
-            self.units.push(target);
-            for name in &self.params.units {
+            for name in core::iter::once(&target).chain(&self.params.units) {
                 let unit = known.iter().position(|unit| unit.name == *name);
                 let unit =
                     unit.map_or_else(|| Unit::new(Arc::clone(name)), |index| known.remove(index));

@@ -44,6 +44,8 @@ pub(crate) struct Notifier {
 
 #[derive(Debug)]
 struct Running {
+    /// Number that the scheduler gave it.
+    number: u64,
     until: Instant,
     succeeded: bool,
 }
@@ -245,7 +247,7 @@ impl Notifier {
             };
             if let Some(running) = self.running.remove(&owner) {
                 self.scheduler
-                    .ended(now, &owner, running.succeeded, "".into());
+                    .ended(now, running.number, running.succeeded, "".into());
                 if let Some(heard) = self.heard.get_mut(&owner) {
                     heard.has_failed = !running.succeeded;
                 }
@@ -300,7 +302,12 @@ impl Notifier {
         };
         coverage.fault(kind);
         let until = now + takes;
-        self.running.insert(run.owner, Running { until, succeeded });
+        let running = Running {
+            number: run.number,
+            until,
+            succeeded,
+        };
+        self.running.insert(run.owner, running);
         Ok(())
     }
 

@@ -325,6 +325,14 @@ fn write_report(report: Report) {
             kind = "restart", instance = %router,
             "{router}: {to} (priority {priority}): {cause}",
         ),
+        Report::Renamed(renames) => {
+            for (former, router) in renames.iter() {
+                info!(
+                    kind = "renamed", instance = %router, former = %former,
+                    "{router}: renamed from {former}: the state stays",
+                );
+            }
+        }
         Report::LinkRestored { router } => info!(
             kind = "link", instance = %router,
             "{router}: the interface has a link again: advertisements are sent and received",

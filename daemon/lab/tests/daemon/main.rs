@@ -71,6 +71,7 @@ fn main() -> ExitCode {
                 restart_deletes_strays_before_first_wait;
             restart:
                 restart_of_the_master_is_no_event,
+                new_name_by_reload_or_restart_is_no_event,
                 restart_at_one_second_is_no_event,
                 restart_of_a_backup_is_no_event,
                 restart_touches_no_interface_route_or_rule,

@@ -5,17 +5,20 @@ use std::time::Duration;
 
 use nix::sys::socket::{MsgFlags, SockaddrIn, sendto};
 use serde_json::json;
-use vrrp_lab::daemons::{Vrrpd, clean_up, vrrpd_program};
+use vrrp_lab::daemons::{VRRPD_CONFIG, VRRPD_STATE, Vrrpd, clean_up, vrrpd_program};
 use vrrp_lab::harness::Outcome;
 use vrrp_lab::{Frame, Host, Moment, Result, Signal};
 use vrrp_proto::State::{Backup, Master};
 use vrrp_proto::wire::GROUP_V4;
 
 use crate::common::{
-    INTERVAL, LATE, SOON, VIP, instance, only, vip, wait_for_detection, wait_until, with,
+    INTERVAL, LATE, SOON, VIP, config, instance, only, vip, wait_for_detection, wait_until, with,
 };
 use crate::packets::forge_from;
 use crate::pair::{HIGH, LOW, Pair};
+
+/// Notify script that keeps the events.
+const NOTIFY: &str = "#!/bin/sh\necho \"$VRRP_EVENT\" >> /run/told\n";
 
 /// Number of restarts of each test that only looks on.
 const RESTARTS: usize = 5;
@@ -39,11 +42,7 @@ fn assert_no_gap(pair: &Pair, from: Moment, interval: Duration) {
 
 fn master_restarts(interval: Duration, restarts: usize) -> Outcome {
     let pair = Pair::new()?;
-    pair.a.host.write(
-        "/run/notify.sh",
-        "#!/bin/sh\necho \"$VRRP_EVENT\" >> /run/told\n",
-        0o755,
-    )?;
+    pair.a.host.write("/run/notify.sh", NOTIFY, 0o755)?;
     let millis = format!("{}ms", interval.as_millis());
     let timed = |priority| with(instance(priority), json!({ "advertInterval": millis }));
     let notify = json!({ "notify": { "any": ["/run/notify.sh"], "onStart": true } });
@@ -73,6 +72,45 @@ fn master_restarts(interval: Duration, restarts: usize) -> Outcome {
     assert!(status.state_age > since.state_age);
     assert_eq!(b.instance("VI_1")?.counters.became_master, 0);
     assert_lives_for_ever(&pair.a.host)
+}
+
+pub(crate) fn new_name_by_reload_or_restart_is_no_event() -> Outcome {
+    let pair = Pair::new()?;
+    let host = &pair.a.host;
+    host.write("/run/notify.sh", NOTIFY, 0o755)?;
+    let notify = json!({ "notify": { "any": ["/run/notify.sh"], "onStart": true } });
+    let named = |name: &str| config(json!({ name: with(instance(HIGH), notify.clone()) }));
+    let (a, b) = pair.start_with(&named("VI_1"), &only(instance(LOW)))?;
+    pair.lan.settle(VIP)?;
+    let from = pair.lan.pass(&pair.a, 1)?.at;
+    let told = host.shell("cat /run/told")?;
+    a.operate(&["priority", "VI_1", "201", "--for", "1h"])?;
+
+    host.write(VRRPD_CONFIG, named("WEB"), 0o600)?;
+    let preview = a.operate(&["reload", "--dry-run"])?;
+    assert!(
+        preview.contains("VI_1: renamed to WEB: keeps its state"),
+        "{preview}"
+    );
+    a.reload(&named("WEB"))?;
+    pair.lan.pass(&pair.a, 2)?;
+    let status = a.instance("WEB")?;
+    assert_eq!((status.state, status.counters.became_master), (Master, 1));
+    assert_eq!(status.priority.effective.get(), 201, "commands follow");
+    wait_until(host, &format!("grep -q WEB {VRRPD_STATE}/commands.json"))?;
+
+    let a = restart(&a, host, &named("FRONT"))?;
+    pair.lan.pass(&pair.a, 2)?;
+    let status = a.instance("FRONT")?;
+    assert_eq!((status.state, status.counters.became_master), (Master, 1));
+    assert_eq!(status.priority.effective.get(), 201, "commands follow");
+    assert_no_gap(&pair, from, INTERVAL);
+    assert_eq!(pair.lan.announcements(VIP, from), []);
+    let events = pair.a.address_events();
+    assert!(events.iter().all(|event| event.added), "{events:?}");
+    assert_eq!(host.shell("cat /run/told")?, told);
+    assert_eq!(b.instance("VI_1")?.counters.became_master, 0);
+    Ok(())
 }
 
 pub(crate) fn restart_of_a_backup_is_no_event() -> Outcome {

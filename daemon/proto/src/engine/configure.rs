@@ -2,7 +2,8 @@
 //! same.
 //!
 //! A router keeps its identity through its name, but with a changed interface, VRID or version it
-//! is stopped and started as a new one. An address that moves from one router to another is not
+//! is stopped and started as a new one. A router that has all of these, and another name, is the
+//! same: it is renamed. An address that moves from one router to another is not
 //! deleted in between.
 
 use core::net::IpAddr;
@@ -11,8 +12,10 @@ use std::sync::Arc;
 
 use super::{Attachment, Engine, Instance, RouterId, Users};
 use crate::deadlines::Deadlines;
-use crate::events::{DesiredDevice, DeviceState, HandOverEnd, Output};
-use crate::params::{Authentication, NodeParams, RouterParams, TrackerKind};
+use crate::events::{DesiredDevice, DeviceState, HandOverEnd, Output, Report};
+use crate::params::{
+    Authentication, Identity, NodeParams, Renames, RouterParams, TrackerKind, identities,
+};
 use crate::reasons::Cause;
 use crate::routing::{Routed, routed};
 use crate::time::Instant;
@@ -80,13 +83,18 @@ impl Engine {
                 .flat_map(|router| routed(&router.routes, &router.rules))
                 .collect(),
         };
-        self.stop_missing(now, &routers, &wanted);
+        let renames = self.renames(&routers);
+        self.stop_missing(now, &routers, &renames, &wanted);
+        self.rename_others(&renames);
 
         let mut kept: BTreeMap<Arc<str>, Instance> = core::mem::take(&mut self.instances)
             // Init: stopped above. A router under that name starts as a new instance.
             .into_iter()
             .filter(|instance| instance.router.state() != State::Init)
-            .map(|instance| (Arc::clone(&instance.name), instance))
+            .map(|mut instance| {
+                instance.name = Arc::clone(renames.present(&instance.name));
+                (Arc::clone(&instance.name), instance)
+            })
             .collect();
         let mut plans = Vec::with_capacity(routers.len());
         for (name, params) in routers {
@@ -171,6 +179,32 @@ impl Engine {
         self.step_down_barred(now, 0..self.instances.len());
     }
 
+    /// The running routers, and those of an earlier process, that continue under another name.
+    fn renames(&self, routers: &BTreeMap<Arc<str>, RouterParams>) -> Renames {
+        let running = self.instances.iter();
+        let running = running
+            .filter(|instance| instance.router.state() != State::Init)
+            .map(|instance| (&instance.name, Identity::from(&instance.params)));
+        let left = self.left.iter().flat_map(|left| &left.routers);
+        let left = left.map(|(name, router)| (name, Identity::from(router)));
+        let before = running.chain(left);
+        let before = before.map(|(name, it)| (Arc::clone(name), it)).collect();
+        Renames::between(&before, &identities(routers))
+    }
+
+    /// Renames what stands beside the routers.
+    fn rename_others(&mut self, renames: &Renames) {
+        if renames.is_empty() {
+            return;
+        }
+        self.commands.rename(renames);
+        if let Some(left) = &mut self.left {
+            renames.apply(&mut left.routers);
+        }
+        self.outputs
+            .push_back(Output::Report(Report::Renamed(renames.clone())));
+    }
+
     /// Stops the routers that are no longer configured or have another identity now. Their
     /// addresses, routes and rules that belong to another router from now on are left for that
     /// router.
@@ -178,12 +212,16 @@ impl Engine {
         &mut self,
         now: Instant,
         routers: &BTreeMap<Arc<str>, RouterParams>,
+        renames: &Renames,
         wanted: &Wanted,
     ) {
+        let taken: BTreeSet<&Arc<str>> = renames.iter().map(|(_, new)| new).collect();
         for id in 0..self.instances.len() {
             let instance = &mut self.instances[id];
             let cause = match routers.get(&instance.name) {
+                _ if renames.new_name(&instance.name).is_some() => continue,
                 None => Cause::Removed,
+                Some(_) if taken.contains(&instance.name) => Cause::Redefined,
                 Some(params) if !instance.params.is_same_router(params) => Cause::Redefined,
                 Some(_) => continue,
             };

@@ -161,9 +161,107 @@ fn on_reload_repeats_notification_of_present_state() {
         assert_eq!(run.command, "backup");
         assert!(run.news.again);
         assert_eq!(run.news.priority.get(), 80, "the present priority");
-        rig.running.push(run.owner);
+        rig.running.push(run.number);
         rig.ends(true);
     }
+}
+
+/// Settings of instances with all commands.
+fn instances(names: &[&str]) -> BTreeMap<Subject, Notify<&'static str>> {
+    let owners = names.iter().map(|name| Subject::Instance((*name).into()));
+    owners.map(|owner| (owner, all())).collect()
+}
+
+#[test]
+fn renamed_instance_is_not_notified_again() {
+    let mut rig = Rig::new(all());
+    rig.moves(Init, Backup);
+    assert_eq!(rig.runs(), ["VI_1 backup"]);
+    rig.moves(Backup, Master);
+    rig.scheduler.configure(instances(&["WEB"]));
+    rig.scheduler.rename(&[("VI_1", "WEB")].into());
+    rig.scheduler.configured();
+    rig.ends(true);
+    assert_eq!(rig.runs(), ["WEB master"], "the queue goes on");
+    rig.ends(true);
+    let stop = transition(&"WEB".into(), Master, Init, Cause::Stopped);
+    rig.scheduler.transition(&stop);
+    assert_eq!(rig.runs(), ["WEB stop"]);
+}
+
+#[test]
+fn instances_exchange_their_names_while_commands_run() {
+    let mut rig = Rig::new(all());
+    rig.scheduler = Scheduler::new(instances(&["A", "B"]));
+    for (name, to) in [("A", Backup), ("B", Master)] {
+        let first = transition(&name.into(), Init, to, Cause::Started);
+        rig.scheduler.transition(&first);
+    }
+    assert_eq!(rig.runs(), ["A backup", "B master"]);
+    rig.scheduler.configure(instances(&["A", "B"]));
+    rig.scheduler.rename(&[("A", "B"), ("B", "A")].into());
+    rig.scheduler.configured();
+    let next = transition(&"A".into(), Master, Fault, Cause::Stopped);
+    rig.scheduler.transition(&next);
+    assert_eq!(rig.runs(), [""; 0], "the command of the former B runs");
+    rig.ends(true);
+    assert_eq!(rig.runs(), ["A fault"]);
+    rig.ends(true);
+    rig.ends(true);
+    assert!(rig.scheduler.is_idle());
+}
+
+#[test]
+fn stop_of_removed_instance_is_notified_when_another_takes_its_name() {
+    let mut rig = Rig::new(all());
+    rig.scheduler = Scheduler::new(instances(&["A", "B"]));
+    for name in ["A", "B"] {
+        let first = transition(&name.into(), Init, Backup, Cause::Started);
+        rig.scheduler.transition(&first);
+    }
+    assert_eq!(rig.runs(), ["A backup", "B backup"]);
+    rig.scheduler.configure(instances(&["B"]));
+    let stop = transition(&"B".into(), Backup, Init, Cause::Removed);
+    rig.scheduler.transition(&stop);
+    rig.scheduler.rename(&[("A", "B")].into());
+    rig.scheduler.configured();
+    // The command of the removed B, which has the name that has become free.
+    rig.ends(true);
+    assert_eq!(rig.runs(), ["A stop"]);
+    rig.ends(true);
+    rig.ends(true);
+    assert!(rig.scheduler.is_idle());
+}
+
+#[test]
+fn renamed_group_member_causes_no_notification_of_the_group() {
+    let with = |members: [&str; 2]| {
+        let members = members.map(Into::into).to_vec();
+        let group = Notify { members, ..all() };
+        BTreeMap::from([(Subject::Group("G".into()), group)])
+    };
+    let mut scheduler = Scheduler::new(with(["VI_1", "VI_2"]));
+    all_move(&mut scheduler, Init, Backup, Cause::Started);
+    assert_eq!(told(&mut scheduler).len(), 1);
+    scheduler.configure(with(["VI_2", "WEB"]));
+    scheduler.rename(&[("VI_1", "WEB")].into());
+    scheduler.configured();
+    assert_eq!(told(&mut scheduler), [""; 0]);
+}
+
+#[test]
+fn instance_renamed_by_a_restart_is_not_notified_again() {
+    let mut rig = Rig::new(all());
+    rig.scheduler = Scheduler::new(instances(&["WEB"]));
+    let instances = BTreeMap::from([("VI_1".into(), Master)]);
+    rig.scheduler.omit(Notified {
+        instances,
+        ..Notified::default()
+    });
+    rig.scheduler.rename(&[("VI_1", "WEB")].into());
+    let first = transition(&"WEB".into(), Init, Master, Cause::Started);
+    rig.scheduler.transition(&first);
+    assert_eq!(rig.runs(), [""; 0]);
 }
 
 #[test]
@@ -262,7 +360,7 @@ fn finish_is_bounded_and_stop_is_notified() {
         "the rest of the time for all attempts"
     );
     rig.now = rig.now + run.limit;
-    rig.running.push(run.owner);
+    rig.running.push(run.number);
     assert_eq!(rig.ends(false), Then::GivenUp);
     assert_eq!(rig.runs(), ["VI_1 any"]);
     rig.ends(true);
@@ -299,7 +397,7 @@ fn running_commands_are_limited() {
     assert_eq!(rig.runs().len(), MOST_AT_ONCE);
     assert_eq!(rig.scheduler.finish(rig.now), Duration::from_secs(2 * 30));
     let first = rig.running.remove(0);
-    rig.scheduler.ended(rig.now, &first, true, "".into());
+    rig.scheduler.ended(rig.now, first, true, "".into());
     assert_eq!(
         rig.runs(),
         [format!("VI_{MOST_AT_ONCE:02} backup")],
@@ -318,8 +416,9 @@ fn status_shows_result_of_last_command() {
     rig.moves(Init, Backup);
     rig.runs();
     rig.moves(Backup, Master);
+    let run = rig.running.remove(0);
     rig.scheduler
-        .ended(rig.now, &owner(), false, "exit status: 7: no".into());
+        .ended(rig.now, run, false, "exit status: 7: no".into());
     rig.now = rig.now + Duration::from_secs(3);
     assert_eq!(rig.status().waiting, [Event::Master]);
     rig.scheduler.poll(rig.now);
@@ -449,7 +548,7 @@ fn contested_master_is_notified_with_any_command_after_it() {
         again: true,
     };
     assert_eq!(*run.news, expected);
-    rig.running.push(run.owner);
+    rig.running.push(run.number);
     assert_eq!(rig.status().running, Some(Event::Contested));
     rig.ends(true);
     assert_eq!(rig.runs(), ["VI_1 any"]);
@@ -575,7 +674,7 @@ fn told(scheduler: &mut Scheduler<&'static str>) -> Vec<String> {
         } = &*run.news;
         let (name, command) = (run.owner.name(), run.command);
         told.push(format!("{name} {command} {from}->{to}: {cause}"));
-        scheduler.ended(Instant::ZERO, &run.owner, true, "".into());
+        scheduler.ended(Instant::ZERO, run.number, true, "".into());
     }
     told
 }
@@ -584,7 +683,7 @@ fn told(scheduler: &mut Scheduler<&'static str>) -> Vec<String> {
 struct Rig {
     scheduler: Scheduler<&'static str>,
     now: Instant,
-    running: Vec<Subject>,
+    running: Vec<u64>,
 }
 
 impl Rig {
@@ -615,15 +714,15 @@ impl Rig {
         let mut runs = Vec::new();
         while let Some(run) = self.scheduler.poll(self.now) {
             runs.push(format!("{} {}", run.owner.name(), run.command));
-            self.running.push(run.owner);
+            self.running.push(run.number);
         }
         runs
     }
 
     /// Ends the command that began last.
     fn ends(&mut self, succeeded: bool) -> Then {
-        let owner = self.running.pop().expect("a command runs");
-        self.scheduler.ended(self.now, &owner, succeeded, "".into())
+        let run = self.running.pop().expect("a command runs");
+        self.scheduler.ended(self.now, run, succeeded, "".into())
     }
 
     fn status(&self) -> NotifyStatus {

@@ -11,8 +11,20 @@ use crate::types::InterfaceAddress;
 /// Returns the changes of a reload from `before` to `after`, a line for each.
 pub fn changes(before: &NodeParams, after: &NodeParams) -> Vec<String> {
     let mut lines = Vec::new();
+    let renames = before.renames(after);
+    let former: BTreeMap<_, _> = renames.iter().map(|(old, new)| (new, old)).collect();
     for name in names(&before.routers, &after.routers) {
-        match (before.routers.get(name), after.routers.get(name)) {
+        if let Some(new) = renames.new_name(name) {
+            lines.push(format!("{name}: renamed to {new}: keeps its state"));
+        }
+        let known = match former.get(name) {
+            Some(former) => before.routers.get(*former),
+            None => before
+                .routers
+                .get(name)
+                .filter(|_| renames.new_name(name).is_none()),
+        };
+        match (known, after.routers.get(name)) {
             (Some(_), None) => lines.push(format!("{name}: removed: a master resigns")),
             (None, Some(_)) => lines.push(format!("{name}: added: listens first")),
             (Some(before), Some(after)) if !before.is_same_router(after) => lines.push(format!(
@@ -181,6 +193,7 @@ mod tests {
             ("VI_1", router("eth1", &["192.0.2.1/24"])),
             ("VI_2", router("eth2", &["192.0.2.2/24"])),
             ("VI_3", router("eth3", &["192.0.2.3/24"])),
+            ("VI_5", router("eth5", &["192.0.2.5/24"])),
         ]);
         let mut raised = router("eth1", &["192.0.2.1/24", "192.0.2.9/24"]);
         raised.priority = Priority::new(150).unwrap();
@@ -189,6 +202,7 @@ mod tests {
             ("VI_1", raised),
             ("VI_2", router("eth9", &["192.0.2.2/24"])),
             ("VI_4", router("eth4", &["192.0.2.4/24"])),
+            ("WEB", router("eth5", &["192.0.2.5/24", "192.0.2.6/24"])),
         ]);
         assert_eq!(
             changes(&before, &after),
@@ -200,6 +214,8 @@ mod tests {
                  listens first",
                 "VI_3: removed: a master resigns",
                 "VI_4: added: listens first",
+                "VI_5: renamed to WEB: keeps its state",
+                "WEB: virtualAddresses added: 192.0.2.6/24",
             ]
         );
     }

@@ -492,12 +492,30 @@ fn unit_moved_to_another_router_is_not_stopped() {
     rig.params.units = vec!["b.service".into()];
     let params = rig.params.clone();
     rig.give(Event::Configure {
+        router: "VI_1",
         params,
         elsewhere: &BTreeSet::from(["a.service".into()]),
     });
     assert_eq!(rig.taken(), NOTHING);
     rig.give(Event::Left);
     assert_eq!(rig.follow()[..1], ["stop b.service"]);
+}
+
+#[test]
+fn renamed_router_has_another_target_and_keeps_its_units() {
+    let mut rig = Rig::new(&["a.service"]);
+    rig.start();
+    let params = rig.params.clone();
+    rig.give(Event::Configure {
+        router: "WEB",
+        params,
+        elsewhere: &BTreeSet::new(),
+    });
+    let steps = [
+        "stop vrrp-master@VI_1.target",
+        "start vrrp-master@WEB.target",
+    ];
+    assert_eq!(rig.follow()[..2], steps);
 }
 
 #[test]
@@ -582,6 +600,7 @@ impl Rig {
     fn reconfigure(&mut self) {
         let params = self.params.clone();
         self.give(Event::Configure {
+            router: "VI_1",
             params,
             elsewhere: &BTreeSet::new(),
         });

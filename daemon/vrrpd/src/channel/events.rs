@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use vrrp_proto::params::Renames;
 use vrrp_proto::{Cause, Priority, Report, State, Transition};
 
 /// Message from the node.
@@ -31,6 +32,8 @@ pub(crate) enum NodeEvent {
         /// Effective priority of the router.
         priority: Priority,
     },
+    /// Routers have other names from now on.
+    Renamed(Renames),
     /// The node has ended and left its state to the next process. No router has stopped.
     Left,
     /// A configuration is in force. Everything that resulted from it was sent before.
@@ -84,6 +87,7 @@ impl EventSender {
                 cause: cause.clone(),
                 priority: *priority,
             }),
+            Report::Renamed(renames) => self.send(NodeEvent::Renamed(renames.clone())),
             Report::Dropped { .. }
             | Report::Suppressed { .. }
             | Report::Interrupted { .. }

@@ -190,8 +190,10 @@ impl Follower {
                 self.state_counts.take(transition);
                 self.resources.moved(transition);
             }
+            NodeEvent::Renamed(_) => self.resources.renamed(),
+            NodeEvent::Configured => self.resources.configured(),
             NodeEvent::Left => self.has_left = true,
-            NodeEvent::Priority { .. } | NodeEvent::Contested { .. } | NodeEvent::Configured => {}
+            NodeEvent::Priority { .. } | NodeEvent::Contested { .. } => {}
         }
     }
 
@@ -292,7 +294,7 @@ impl Follower {
         }
         match loaded {
             Ok(loaded) => {
-                let first = self.resources.wait_for(Some(&loaded.node));
+                let first = self.resources.wait_for(Some((&self.running, &loaded.node)));
                 if !first.is_empty() {
                     let text = format!(
                         "reload of {}: first stopping the resources of {}",
@@ -365,6 +367,7 @@ impl Follower {
             problems: loaded.warnings.iter().map(warning).collect(),
         };
         let (node, params) = ServiceParams::split(loaded);
+        let renames = self.running.renames(&params.node);
         self.running = Arc::clone(&params.node);
         self.runner.look_up(params.users());
         self.longest_hand_over = params.longest_hand_over;
@@ -372,7 +375,7 @@ impl Follower {
         // First the node, so that it knows the tracker or name of every result.
         let _ = self.inbox.send(Message::Configure(node));
         self.answer_reloaders(&answer);
-        self.resources.set(params.resources);
+        self.resources.reconfigure(params.resources, renames);
         self.trackers.set(params.probes);
         self.names.set(params.names);
         self.process.reloaded(None);

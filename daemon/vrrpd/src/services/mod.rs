@@ -38,7 +38,7 @@ use self::commands::{Executor, ReloadRequest, Store};
 use self::follower::Follower;
 pub(crate) use self::params::ServiceParams;
 use self::program::Runner;
-use crate::channel::{Inbox, Message, NodeEvents};
+use crate::channel::{Inbox, Message, NodeEvent, NodeEvents};
 use crate::log_writer::Log;
 use crate::state_files::StateFiles;
 use crate::units::{Units, is_restart, system_address};
@@ -213,8 +213,16 @@ impl Services {
             self.log.clone(),
         );
         follower.omit(self.notified);
+        let (reloads, mut reload_requests) = mpsc::channel(1);
+        let executor = Executor::new(self.inbox.clone(), reloads, self.store, self.log.clone());
+        let save_renamed = |event: &NodeEvent| {
+            if let NodeEvent::Renamed(_) = event {
+                tokio::spawn(executor.clone().save_renamed());
+            }
+        };
         // The routers have started: their states are counted before systemd is notified of them.
         while let Some(event) = self.node_events.next_sent() {
+            save_renamed(&event);
             follower.take(&event);
             follower.go_on();
         }
@@ -229,11 +237,8 @@ impl Services {
             );
             tokio::spawn(serving);
         }
-        let (reloads, mut reload_requests) = mpsc::channel(1);
         if let Some(listener) = command_listener {
-            let (inbox, log) = (self.inbox.clone(), self.log.clone());
-            let executor = Executor::new(inbox, reloads, self.store, log);
-            tokio::spawn(commands::serve(listener, executor));
+            tokio::spawn(commands::serve(listener, executor.clone()));
         }
         tokio::spawn(keep_numbers(
             self.inbox.clone(),
@@ -247,6 +252,7 @@ impl Services {
             tokio::select! {
                 event = self.node_events.next() => match event {
                     Some(event) => {
+                        save_renamed(&event);
                         follower.take(&event);
                         // Many routers may change their state at once.
                         if self.node_events.is_empty() {

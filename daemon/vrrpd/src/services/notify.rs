@@ -41,6 +41,7 @@ pub(super) struct StatusHandle(Arc<Mutex<Scheduler<Arc<Command>>>>);
 
 /// Notify command that has ended.
 struct Ended {
+    number: u64,
     owner: Subject,
     event: Event,
     succeeded: bool,
@@ -82,6 +83,7 @@ impl Notifier {
                 cause,
                 priority,
             } => scheduler.contested(router, cause, *priority),
+            NodeEvent::Renamed(renames) => scheduler.rename(renames),
             NodeEvent::Configured => scheduler.configured(),
             NodeEvent::Left => {}
         }
@@ -111,6 +113,7 @@ impl Notifier {
 
     fn note(&self, ended: Ended) {
         let Ended {
+            number,
             owner,
             event,
             succeeded,
@@ -121,7 +124,7 @@ impl Notifier {
         let then =
             self.status_handle
                 .scheduler()
-                .ended(now, &owner, succeeded, Arc::clone(&detail));
+                .ended(now, number, succeeded, Arc::clone(&detail));
         self.log.record(Record::Notified {
             owner,
             event,
@@ -175,6 +178,7 @@ impl StatusHandle {
 /// Runs a command to its end.
 async fn tell(run: Run<Arc<Command>>, runner: Runner) -> Ended {
     let Run {
+        number,
         owner,
         command,
         news,
@@ -197,6 +201,7 @@ async fn tell(run: Run<Arc<Command>>, runner: Runner) -> Ended {
         rest.wait().await;
     }
     Ended {
+        number,
         owner,
         event: news.event,
         succeeded,

@@ -1,6 +1,6 @@
 //! Resources: carries out the actions of the machines of [`vrrp_proto::resources`] through systemd.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -8,9 +8,10 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 use tracing::Level;
 use vrrp_linux::clock;
-use vrrp_proto::params::NodeParams;
+use vrrp_proto::params::{NodeParams, Renames};
 use vrrp_proto::resources::{
     Action, Event, Handover, Job, Notice, Outcome, ResourceParams, Resources as Machine, UnitState,
+    target,
 };
 use vrrp_proto::snapshot::{ResourcesStatus, Snapshot};
 use vrrp_proto::{Instant, State, Transition, Version, Vrid};
@@ -22,6 +23,9 @@ pub(crate) struct Resources {
     owners: BTreeMap<Arc<str>, Entry>,
     /// Whether each router is master; also without resources, because a reload may add some.
     masters: BTreeMap<Arc<str>, bool>,
+    /// Renames of each configuration that was handed to the node and is not in force yet, oldest first; empty
+    /// from the time at which the node reports by the new names.
+    coming: VecDeque<Renames>,
     units: Units,
     news: UnboundedReceiver<UnitEvent>,
     sender: UnboundedSender<UnitEvent>,
@@ -124,6 +128,7 @@ impl Resources {
         Self {
             owners: BTreeMap::new(),
             masters: BTreeMap::new(),
+            coming: VecDeque::new(),
             units,
             news,
             sender,
@@ -132,14 +137,40 @@ impl Resources {
         }
     }
 
+    /// Puts the resources of another configuration in force, with the new names of its routers. The node has
+    /// just been handed the configuration, and may still report by the former names.
+    pub(crate) fn reconfigure(&mut self, configured: Configured, renames: Renames) {
+        for (former, _) in renames.iter() {
+            self.status_handle.forget(former);
+        }
+        // A renamed router replaces one that had the name and leaves.
+        renames.apply(&mut self.owners);
+        renames.apply(&mut self.masters);
+        self.coming.push_back(renames);
+        self.set(configured);
+    }
+
+    /// Takes in that the node reports by the new names.
+    pub(crate) fn renamed(&mut self) {
+        if let Some(renames) = self.coming.front_mut() {
+            *renames = Renames::default();
+        }
+    }
+
+    /// Takes in that the node has carried out a configuration.
+    pub(crate) fn configured(&mut self) {
+        self.coming.pop_front();
+    }
+
     /// Puts new resources in force. The units of routers that no longer have resources are stopped.
     pub(crate) fn set(&mut self, configured: Configured) {
         // A router that is leaving and is configured again begins anew.
         self.owners
             .retain(|router, owner| !(owner.leaves && configured.contains_key(router)));
         let units = configured.iter().flat_map(|(router, (params, _))| {
-            let units = params.units.iter();
-            units.map(move |unit| (Arc::clone(unit), router))
+            let units = params.units.iter().cloned();
+            let units = units.chain([target(router)]);
+            units.map(move |unit| (unit, router))
         });
         let units = units.map(|(unit, router)| (unit, Arc::clone(router)));
         let of: BTreeMap<Arc<str>, Arc<str>> = units.collect();
@@ -165,8 +196,12 @@ impl Resources {
                     units: units.cloned().collect(),
                     ..params.clone()
                 };
-                let elsewhere = &elsewhere;
-                self.give(router, Event::Configure { params, elsewhere });
+                let configure = Event::Configure {
+                    router,
+                    params,
+                    elsewhere: &elsewhere,
+                };
+                self.give(router, configure);
                 self.give(router, Event::Retire);
             }
         }
@@ -174,8 +209,12 @@ impl Resources {
             match self.owners.get_mut(&router) {
                 Some(owner) => {
                     owner.place = place;
-                    let elsewhere = &elsewhere(&router);
-                    self.give(&router, Event::Configure { params, elsewhere });
+                    let configure = Event::Configure {
+                        router: &router,
+                        params,
+                        elsewhere: &elsewhere(&router),
+                    };
+                    self.give(&router, configure);
                 }
                 None => self.adopt(&router, params, place),
             }
@@ -250,7 +289,9 @@ impl Resources {
     /// Takes in a transition of a router that was carried out.
     pub(crate) fn moved(&mut self, transition: &Transition) {
         let is_master = transition.to == State::Master;
-        let router = &transition.router;
+        let coming = self.coming.iter();
+        let router = coming.fold(&transition.router, |name, renames| renames.present(name));
+        let router = &Arc::clone(router);
         self.masters.insert(Arc::clone(router), is_master);
         if transition.from == State::Init
             && let Some(why) = self
@@ -283,12 +324,17 @@ impl Resources {
     }
 
     /// Routers whose resources have to be stopped before they step down, among those that a reload
-    /// with `next` removes or redefines. `None` stands for the stop of the daemon, which removes
-    /// all.
-    pub(crate) fn wait_for(&self, next: Option<&NodeParams>) -> BTreeSet<Arc<str>> {
+    /// from one configuration to another removes or redefines. `None` stands for the stop of the daemon,
+    /// which removes all.
+    pub(crate) fn wait_for(
+        &self,
+        reload: Option<(&NodeParams, &NodeParams)>,
+    ) -> BTreeSet<Arc<str>> {
+        let next = reload.map(|(running, next)| (running.renames(next), next));
         let is_master = |router: &Arc<str>| self.masters.get(router) == Some(&true);
         let leaves = |router: &Arc<str>, owner: &Entry| {
-            next.is_none_or(|next| place(next, router) != owner.place)
+            next.as_ref()
+                .is_none_or(|(renames, next)| place(next, renames.present(router)) != owner.place)
         };
         self.owners
             .iter()
@@ -348,11 +394,17 @@ impl Resources {
                 number,
                 what,
             }) => {
-                // An event of a former router of this name is dropped.
+                // The router may have another name now. An event of a former router is dropped.
                 let is_of = |owner: &Entry| owner.number == number;
-                if !self.owners.get(&router).is_some_and(is_of) {
-                    return;
-                }
+                let router = if self.owners.get(&router).is_some_and(is_of) {
+                    router
+                } else {
+                    let mut all = self.owners.iter();
+                    match all.find(|(_, owner)| is_of(owner)) {
+                        Some((router, _)) => Arc::clone(router),
+                        None => return,
+                    }
+                };
                 match what {
                     What::Ended(job, outcome) => self.give(&router, Event::Ended { job, outcome }),
                     What::State(unit, state) => {

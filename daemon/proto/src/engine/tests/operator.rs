@@ -247,7 +247,7 @@ fn announcement_by_order_is_that_of_masters_only() {
 }
 
 impl Node {
-    fn command(&mut self, order: Order) -> Vec<String> {
+    pub(super) fn command(&mut self, order: Order) -> Vec<String> {
         let until = Some(self.now + MINUTE);
         self.give(Input::Command(StandingCommand {
             order,

@@ -1,18 +1,20 @@
-//! Property test: any sequence of valid inputs keeps the invariants of the engine.
+//! Property tests: any sequence of valid inputs keeps the invariants of the engine, and other names change
+//! nothing.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::time::Duration;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use proptest::prelude::*;
 
 use super::rig::*;
 use crate::engine::Engine;
-use crate::events::Input;
+use crate::events::{Input, Output, Report};
 use crate::invariants::Invariants;
 use crate::params::{
-    Announcements, Authentication, Effect, GroupParams, HmacMode, NodeParams, Peer, TrackerKind,
-    TrackerParams, Unicast, Verdict,
+    Announcements, Authentication, Effect, GroupParams, HmacMode, NodeParams, Peer, RouterParams,
+    TrackerKind, TrackerParams, Unicast, Verdict,
 };
 use crate::reasons::Loss;
 use crate::routing::Routed;
@@ -135,14 +137,7 @@ proptest! {
         let mut engine = Engine::new();
         let mut now = T0;
         let mut invariants = Invariants::default();
-        let wired = [(ETH1.0, 1), (ETH2.0, 2)].map(|(index, name)| {
-            let link = Step::Link { index, name, up: true, carrier: true, ethernet: true };
-            let own = [Kind::V4, Kind::LinkLocal].map(|kind| Step::Address {
-                index, kind, which: name, added: true, ours: false,
-            });
-            [link].into_iter().chain(own)
-        });
-        for step in wired.into_iter().flatten().chain([first]).chain(steps) {
+        for step in wired().chain([first]).chain(steps) {
             let late = act(&mut engine, &mut now, &step);
             let kept = invariants.check(&mut engine, now);
             prop_assert_eq!(kept, Ok(()), "{:?}", step);
@@ -152,6 +147,95 @@ proptest! {
             }
         }
     }
+}
+
+proptest! {
+    /// A name is no part of the protocol: with other names after each reload the outputs are the same.
+    #[test]
+    fn renamed_routers_behave_as_before(
+        first in any_configuration(),
+        steps in proptest::collection::vec(any_step(), 1..60)) {
+        let mut hosts = [(Engine::new(), T0), (Engine::new(), T0)];
+        let mut names = Names::default();
+        for step in wired().chain([first]).chain(steps) {
+            let mut results = Vec::new();
+            for (is_renamed, (engine, now)) in [false, true].into_iter().zip(&mut hosts) {
+                if let (true, Step::Configure(routers, groups)) = (is_renamed, &step) {
+                    let params = names.change(params(routers, groups));
+                    engine.handle(*now, Input::Configure(params));
+                } else {
+                    act(engine, now, &step);
+                }
+                let outputs = core::iter::from_fn(|| engine.poll())
+                    .filter(|output| !matches!(output, Output::Report(Report::Renamed(_))));
+                let outputs: Vec<_> = outputs.collect();
+                let result = (outputs, engine.poll_timeout(), engine.snapshot(*now));
+                results.push(format!("{result:#?}").replace(OTHER, ""));
+            }
+            prop_assert_eq!(&results[0], &results[1], "{:?}", step);
+        }
+    }
+}
+
+/// End of the other name of a router.
+const OTHER: &str = " (renamed)";
+
+/// Present names of the routers of the second engine.
+#[derive(Default)]
+struct Names {
+    known: BTreeMap<Arc<str>, (RouterParams, bool)>,
+}
+
+impl Names {
+    /// Gives each router that stays the same its other name.
+    fn change(&mut self, mut params: NodeParams) -> NodeParams {
+        let mut known = BTreeMap::new();
+        for (name, router) in &params.routers {
+            let stays = |former: &RouterParams| {
+                let mut families = Family::ALL.into_iter();
+                former.is_same_router(router)
+                    && families.any(|it| former.speaks(it) && router.speaks(it))
+            };
+            let is_other = match self.known.get(name) {
+                Some((former, is_other)) => *is_other != stays(former),
+                None => false,
+            };
+            known.insert(Arc::clone(name), (router.clone(), is_other));
+        }
+        self.known = known;
+        let new = |name: &Arc<str>| match self.known.get(name) {
+            Some((_, true)) => format!("{name}{OTHER}").into(),
+            _ => Arc::clone(name),
+        };
+        let routers = core::mem::take(&mut params.routers).into_iter();
+        params.routers = routers.map(|(name, router)| (new(&name), router)).collect();
+        for group in params.groups.values_mut() {
+            group.members = group.members.iter().map(new).collect();
+        }
+        params
+    }
+}
+
+/// Two interfaces with the host's own addresses.
+fn wired() -> impl Iterator<Item = Step> {
+    let wired = [(ETH1.0, 1), (ETH2.0, 2)].map(|(index, name)| {
+        let link = Step::Link {
+            index,
+            name,
+            up: true,
+            carrier: true,
+            ethernet: true,
+        };
+        let own = [Kind::V4, Kind::LinkLocal].map(|kind| Step::Address {
+            index,
+            kind,
+            which: name,
+            added: true,
+            ours: false,
+        });
+        [link].into_iter().chain(own)
+    });
+    wired.into_iter().flatten()
 }
 
 /// Executes `step`. Returns whether time may have passed.

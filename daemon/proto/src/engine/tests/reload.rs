@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::rig::*;
 use crate::events::{Advertisement, Input, Output};
+use crate::operator::Order;
 use crate::params::{Announcements, Effect, NodeParams, RouterParams, TrackerKind, TrackerParams};
 use crate::types::{AdvertInterval, Password, Priority, State, Version, Vrid};
 
@@ -356,6 +357,49 @@ fn removed_router_resigns_and_releases() {
     assert_eq!(node.engine.listeners().count(), 1);
     let lines = node.step();
     assert_eq!(lines.len(), 1, "VI_2 goes on: {lines:?}");
+}
+
+#[test]
+fn renamed_router_keeps_its_state() {
+    let mut node = Node::mastering(both());
+    let (due, before) = (node.due(), node.status("VI_1"));
+    node.command(Order::Priority {
+        router: "VI_1".into(),
+        priority: priority(7),
+    });
+    let renamed = routers([("WEB", vi_1()), ("VI_2", vi_2())]);
+    assert_eq!(
+        node.configure(renamed.clone()),
+        [r#"renamed: Renames({"VI_1": "WEB"})"#]
+    );
+    assert_eq!(node.due(), due);
+    let after = node.status("WEB");
+    assert_eq!(after.counters, before.counters);
+    assert_eq!(after.history, before.history);
+    assert_eq!(after.priority.effective, priority(7), "commands follow");
+    assert_eq!(node.engine.states().count(), 2);
+    assert_eq!(node.configure(renamed), [""; 0]);
+}
+
+#[test]
+fn routers_exchange_their_names() {
+    let mut node = Node::mastering(both());
+    let lines = node.configure(routers([("VI_1", vi_2()), ("VI_2", vi_1())]));
+    assert_eq!(
+        lines,
+        [r#"renamed: Renames({"VI_1": "VI_2", "VI_2": "VI_1"})"#]
+    );
+}
+
+#[test]
+fn renamed_router_takes_the_name_of_a_removed_one() {
+    let mut node = Node::mastering(both());
+    let lines = node.configure(routers([("VI_2", vi_1())]));
+    assert_eq!(
+        only("VI_2", lines),
+        ["VI_2: master -> init (interface, VRID or version changed)"]
+    );
+    assert_eq!(node.state("VI_2"), State::Master);
 }
 
 #[test]

@@ -105,6 +105,17 @@ fn router_of_another_identity_starts_anew() {
 }
 
 #[test]
+fn renamed_router_continues() {
+    let mut node = Node::mastering(vi_1_only());
+    let left = leave(&mut node);
+    let renamed = routers([("WEB", vi_1())]);
+    let (next, lines) = resumed(&node, left, Duration::ZERO, renamed);
+    assert_eq!(lines[0], r#"renamed: Renames({"VI_1": "WEB"})"#);
+    assert_eq!(next.state("WEB"), State::Master);
+    assert_eq!(next.due(), node.due());
+}
+
+#[test]
 fn changed_priority_and_shorter_interval_apply_at_once() {
     let quick = RouterParams {
         priority: priority(150),

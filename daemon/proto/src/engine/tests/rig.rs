@@ -638,6 +638,7 @@ fn report_line(report: &Report) -> String {
             fault_reason,
         } => format!("{router}: no link: {fault_reason}"),
         Report::LinkRestored { router } => format!("{router}: link"),
+        Report::Renamed(renames) => format!("renamed: {renames:?}"),
         Report::HandsOver { router, longest } => format!("{router}: hands over for {longest:?}"),
         Report::HandedOver {
             router,

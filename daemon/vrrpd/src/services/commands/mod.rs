@@ -179,6 +179,20 @@ impl Executor {
         }
     }
 
+    /// Saves the standing commands under the new names of their instances.
+    pub(super) async fn save_renamed(self) {
+        let _turn = self.turn.lock().await;
+        // A request without effect, which the node answers with its standing commands.
+        let request = Request::Reload { dry_run: false };
+        if let Some(Outcome::Done { standing, .. }) = self.ask_node(request, Arc::from("")).await
+            && !standing.is_empty()
+            && let Err(text) = self.store.save(standing).await
+        {
+            self.log
+                .note(Level::WARN, format!("renamed commands: {text}"));
+        }
+    }
+
     /// Reloads the configuration, and waits until the node runs it.
     async fn reload(&self, dry_run: bool, by: Arc<str>) -> Answer {
         if !dry_run {

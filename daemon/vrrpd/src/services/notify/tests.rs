@@ -89,6 +89,7 @@ fn told(style: Style, script: &str) -> String {
 
 fn run(command: Command) -> Ended {
     let run = Run {
+        number: 1,
         owner: owner(),
         command: Arc::new(command),
         news: Arc::new(news(State::Master)),

@@ -110,6 +110,29 @@ async fn unit_moved_to_another_router_is_not_stopped() {
 }
 
 #[tokio::test]
+async fn renamed_router_keeps_its_units_and_has_another_target() {
+    let mut rig = Rig::new(&[("VI_1", &["a.service"])]);
+    rig.node_events("VI_1", State::Master);
+    rig.settle("VI_1", "started").await;
+    let renames = node(&["VI_1"]).renames(&node(&["WEB"]));
+    let resources = rig.configured(&[("WEB", &["a.service"])]);
+    rig.resources.reconfigure(resources, renames);
+    rig.settle("WEB", "started").await;
+    let asked = rig.fake.asked().split_off(2);
+    let target = |verb: &str, router: &str| format!("{verb} vrrp-master@{router}.target");
+    assert_eq!(asked, [target("stop", "VI_1"), target("start", "WEB")]);
+    // The node had sent this before it was handed the configuration.
+    rig.node_events("VI_1", State::Backup);
+    rig.settle("WEB", "stopped").await;
+    rig.resources.renamed();
+    rig.node_events("WEB", State::Master);
+    rig.resources.configured();
+    rig.settle("WEB", "started").await;
+    let shown = rig.status_handle.0.lock().unwrap();
+    assert!(!shown.by_router.contains_key("VI_1"));
+}
+
+#[tokio::test]
 async fn handover_after_stop_concerns_leaving_masters_only() {
     let mut rig = Rig::new(&[("VI_1", &["a.service"]), ("VI_2", &["b.service"])]);
     rig.change = |params| params.handover = Handover::AfterStop;
@@ -121,11 +144,18 @@ async fn handover_after_stop_concerns_leaving_masters_only() {
     let first: BTreeSet<Arc<str>> = BTreeSet::from(["VI_1".into()]);
     assert_eq!(rig.resources.wait_for(None), first);
     let node = node(&["VI_1", "VI_2"]);
-    assert_eq!(rig.resources.wait_for(Some(&node)), BTreeSet::new());
+    let all = rig.resources.wait_for(Some((&node, &node)));
+    assert_eq!(all, BTreeSet::new());
     let mut elsewhere = node.clone();
     elsewhere.routers.get_mut("VI_1").unwrap().interface = "eth2".into();
-    assert_eq!(rig.resources.wait_for(Some(&elsewhere)), first);
-    assert_eq!(rig.resources.wait_for(Some(&NodeParams::default())), first);
+    for next in [&elsewhere, &NodeParams::default()] {
+        assert_eq!(rig.resources.wait_for(Some((&node, next))), first);
+    }
+    let mut renamed = node.clone();
+    let router = renamed.routers.remove("VI_1").unwrap();
+    renamed.routers.insert("WEB".into(), router);
+    let all = rig.resources.wait_for(Some((&node, &renamed)));
+    assert_eq!(all, BTreeSet::new());
     rig.fake.next("stop a.service", Fate::Hangs);
     rig.resources.retire(|router| router == "VI_1");
     rig.asked(5).await;
@@ -207,6 +237,11 @@ impl Rig {
     }
 
     fn set(&mut self, routers: Routers<'_>) {
+        let resources = self.configured(routers);
+        self.resources.set(resources);
+    }
+
+    fn configured(&self, routers: Routers<'_>) -> Configured {
         let names: Vec<&str> = routers.iter().map(|(router, _)| *router).collect();
         let of = |units: &[&str]| {
             let units = units.iter().map(|unit| Arc::from(*unit)).collect();
@@ -216,8 +251,7 @@ impl Rig {
         };
         let resources = routers.iter();
         let resources = resources.map(|(router, units)| (Arc::from(*router), of(units)));
-        let resources = configured(&node(&names), resources.collect());
-        self.resources.set(resources);
+        configured(&node(&names), resources.collect())
     }
 
     fn node_events(&mut self, router: &str, to: State) {
