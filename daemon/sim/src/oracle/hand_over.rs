@@ -139,9 +139,12 @@ impl Oracle {
                     leaving.until, record.deadline_after
                 ));
             }
+            // An owner that a reload makes a router with a command against it may announce before it resigns.
+            let begins = |output: &Output| matches!(output, Output::Report(Report::HandsOver { router, .. }) if **router == *name);
+            let begun = record.outputs.iter().position(begins).unwrap_or(0);
             let mut own = router.config.virtual_addresses();
             let is_active = own.any(|own| {
-                record.outputs.iter().any(|output| {
+                record.outputs[begun..].iter().any(|output| {
                     matches!(
                         output,
                         Output::Announce(Announcement { addresses: all, .. })
