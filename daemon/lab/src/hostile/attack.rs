@@ -7,9 +7,13 @@ use std::time::Duration;
 use clap::ValueEnum;
 use vrrp_lab::{Error, Result, ipv4_frame};
 use vrrp_proto::wire::{
-    AddressList, Advert, Auth, ChecksumForm, Expected, GROUP_V4, HOP_LIMIT, ipv4,
+    AddressList, Advert, Auth, ChecksumForm, Expected, GROUP_V4, HOP_LIMIT, arp, ipv4,
 };
-use vrrp_proto::{AdvertInterval, Instant, InterfaceIndex, Packet, Password, Version, Vrid};
+use vrrp_proto::{
+    AdvertInterval, Instant, InterfaceIndex, MacAddress, Packet, Password, Version, Vrid,
+};
+
+use crate::bench::subject::Kind;
 
 /// VRID of the attacked virtual router.
 pub(crate) const VRID: u8 = 51;
@@ -23,10 +27,14 @@ pub(crate) const PRIORITIES: [u8; 3] = [200, 100, 50];
 /// Priority of the other attacks: a router that accepted one would yield.
 const STRONGEST: u8 = 254;
 const ATTACKER: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 66);
+/// Number of routers that are attacked at the same time.
+const ROUTERS: u8 = 250;
+/// Number of different lists of addresses.
+const LISTS: u32 = 100;
 /// Number of invented senders.
 const INVENTED: u32 = 60_000;
 
-/// One kind of packets, all of them equal except for invented senders.
+/// One kind of attack, with packets or by clients of the daemon's sockets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Attack {
     /// No packets: the effects of the machine alone.
@@ -47,6 +55,14 @@ pub(crate) enum Attack {
     WrongPassword,
     /// A valid advertisement with a lower priority than both routers.
     LowerPriority,
+    /// The same for a router with 255 addresses, each packet with 255 other addresses.
+    OtherAddresses,
+    /// The same for 250 routers.
+    ManyRouters,
+    /// Claims of the virtual address by ARP.
+    Claims,
+    /// Clients of the control and command sockets, on the daemon's host. keepalived has none.
+    Clients,
 }
 
 impl fmt::Display for Attack {
@@ -61,6 +77,10 @@ impl fmt::Display for Attack {
             Self::WrongTtl => "TTL 254",
             Self::WrongPassword => "wrong password (version 2)",
             Self::LowerPriority => "right, lower priority",
+            Self::OtherAddresses => "255 other addresses",
+            Self::ManyRouters => "other addresses, 250 routers",
+            Self::Claims => "claims of the address (ARP)",
+            Self::Clients => "clients of the sockets",
         })
     }
 }
@@ -83,6 +103,77 @@ impl Attack {
         }
     }
 
+    /// Whether the attack concerns this kind of daemon.
+    pub(crate) fn concerns(self, kind: Kind) -> bool {
+        self != Self::Clients || kind == Kind::Vrrpd
+    }
+
+    /// Lowest rate for the attack to count, in packets per second.
+    pub(crate) const fn least_rate(self) -> f64 {
+        match self {
+            Self::Nothing | Self::Clients => 0.0,
+            // Packets of a kilobyte.
+            Self::OtherAddresses => 10_000.0,
+            Self::WrongVrid
+            | Self::BadChecksum
+            | Self::InventedSenders
+            | Self::Truncated
+            | Self::WrongVersion
+            | Self::WrongTtl
+            | Self::WrongPassword
+            | Self::LowerPriority
+            | Self::ManyRouters
+            | Self::Claims => 50_000.0,
+        }
+    }
+
+    /// Allowed growth of memory, in KiB: one stored byte per packet would exceed it.
+    pub(crate) const fn most_growth(self) -> i64 {
+        match self {
+            // Buffers of the clients that are connected at the same time.
+            Self::Clients => 4096,
+            // A silent backup keeps 1,024 packets of the wire, here of a kilobyte, and reads a whole socket buffer
+            // at once.
+            Self::OtherAddresses => 4096,
+            Self::Nothing
+            | Self::WrongVrid
+            | Self::BadChecksum
+            | Self::InventedSenders
+            | Self::Truncated
+            | Self::WrongVersion
+            | Self::WrongTtl
+            | Self::WrongPassword
+            | Self::LowerPriority
+            | Self::ManyRouters
+            // First use of code and of tables with a fixed limit.
+            | Self::Claims => 512,
+        }
+    }
+
+    /// The attacked routers: VRID and addresses.
+    pub(crate) fn routers(self) -> Vec<(u8, Vec<Ipv4Addr>)> {
+        match self {
+            Self::OtherAddresses => {
+                let addresses = (1..=255).map(|octet| Ipv4Addr::new(10, 77, 2, octet));
+                vec![(VRID, addresses.collect())]
+            }
+            Self::ManyRouters => (1..=ROUTERS)
+                .map(|vrid| (vrid, vec![Ipv4Addr::new(10, 77, 3, vrid)]))
+                .collect(),
+            Self::Nothing
+            | Self::WrongVrid
+            | Self::BadChecksum
+            | Self::InventedSenders
+            | Self::Truncated
+            | Self::WrongVersion
+            | Self::WrongTtl
+            | Self::WrongPassword
+            | Self::LowerPriority
+            | Self::Claims
+            | Self::Clients => vec![(VRID, vec![VIP])],
+        }
+    }
+
     /// Builds the frames, from `source` to `destination`.
     pub(crate) fn frames(self, source: [u8; 6], destination: [u8; 6]) -> Result<Vec<Vec<u8>>> {
         let frame = |sender, ttl, message: &[u8]| {
@@ -94,7 +185,7 @@ impl Attack {
         broken[7] ^= 0x5a;
         let one = |ttl, message: &[u8]| vec![frame(ATTACKER, ttl, message)];
         Ok(match self {
-            Self::Nothing => Vec::new(),
+            Self::Nothing | Self::Clients => Vec::new(),
             Self::WrongVrid => {
                 let foreign = advert(Version::V3, VRID + 1, STRONGEST, Auth::None)?;
                 one(HOP_LIMIT, &foreign)
@@ -123,24 +214,58 @@ impl Attack {
                 HOP_LIMIT,
                 &advert(Version::V3, VRID, PRIORITIES[2], Auth::None)?,
             ),
+            Self::OtherAddresses => (0..LISTS)
+                .map(|list| Ok(frame(ATTACKER, HOP_LIMIT, &others(VRID, list, 255)?)))
+                .collect::<Result<_>>()?,
+            Self::ManyRouters => (0..LISTS)
+                .flat_map(|list| (1..=ROUTERS).map(move |vrid| (vrid, list)))
+                .map(|(vrid, list)| Ok(frame(ATTACKER, HOP_LIMIT, &others(vrid, list, 4)?)))
+                .collect::<Result<_>>()?,
+            Self::Claims => {
+                let mut claim = arp::gratuitous(MacAddress(source), VIP);
+                claim[..6].copy_from_slice(&destination);
+                vec![claim.to_vec()]
+            }
         })
     }
 }
 
-/// Builds an advertisement with the checksum form that all routers accept.
+/// Builds an advertisement of lower priority with `count` addresses that differ from those of other lists.
+fn others(vrid: u8, list: u32, count: u32) -> Result<Vec<u8>> {
+    // Knuth's multiplicative hash: no order, and no address of the attacked routers.
+    let address = |number: u32| {
+        let [_, b, c, d] = (list * 255 + number)
+            .wrapping_mul(2_654_435_761)
+            .to_be_bytes();
+        [11, b, c, d]
+    };
+    let addresses: Vec<[u8; 4]> = (0..count).map(address).collect();
+    advert_of(Version::V3, vrid, PRIORITIES[2], &addresses, Auth::None)
+}
+
+/// Builds an advertisement of the virtual address with the checksum form that all routers accept.
 fn advert(version: Version, vrid: u8, priority: u8, auth: Auth) -> Result<Vec<u8>> {
+    advert_of(version, vrid, priority, &[VIP.octets()], auth)
+}
+
+fn advert_of(
+    version: Version,
+    vrid: u8,
+    priority: u8,
+    addresses: &[[u8; 4]],
+    auth: Auth,
+) -> Result<Vec<u8>> {
     let interval = match version {
         Version::V2 => AdvertInterval::from_seconds(1),
         Version::V3 => AdvertInterval::from_centiseconds(10),
     };
     let broken = || Error::new("building an advertisement", "VRID or interval out of range");
-    let addresses = [VIP.octets()];
     let advert = Advert {
         version,
         vrid: Vrid::new(vrid).ok_or_else(broken)?,
         priority,
         interval: interval.ok_or_else(broken)?,
-        addresses: AddressList::new(&addresses),
+        addresses: AddressList::new(addresses),
         auth,
     };
     Ok(advert.emit(ChecksumForm::WithPseudoHeader, ATTACKER, GROUP_V4))

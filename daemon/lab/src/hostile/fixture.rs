@@ -1,15 +1,17 @@
 //! Fixture of an attack: a master and a backup of one kind, and an attacker on the same segment.
 
+use std::net::Ipv4Addr;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use vrrp_lab::{Capture, Error, Filter, Flood, Frame, Host, Moment, Result, Segment};
 use vrrp_proto::Version;
 use vrrp_proto::wire::GROUP_V4;
 
 use super::At;
-use super::attack::{Attack, PASSWORD, PRIORITIES, VIP, VRID};
+use super::attack::{Attack, PASSWORD, PRIORITIES};
+use super::clients::Clients;
 use crate::bench::proc::{self, Memory};
 use crate::bench::subject::{Daemon, Kind};
 
@@ -39,6 +41,7 @@ pub(crate) struct Passed {
     pub(crate) wall: Duration,
     /// 0 for the master, 1 for the backup.
     pub(crate) from: usize,
+    pub(crate) vrid: u8,
 }
 
 /// Counters of a host.
@@ -76,9 +79,14 @@ impl Fixture {
             Daemon::start_with(kind, &hosts[role], &config)
         };
         let master = start(0)?;
-        wait(&frames, "the master to advertise", |frame| {
-            frame.source() == macs[0]
-        })?;
+        for (vrid, _) in attack.routers() {
+            wait(&frames, "the master to advertise", |frame| {
+                frame.source() == macs[0]
+                    && frame
+                        .ip_payload()
+                        .is_some_and(|it| it.get(1) == Some(&vrid))
+            })?;
+        }
         // Started only now, so that the backup never takes the role of a master that is still starting.
         let backup = start(1)?;
         let fixture = Self {
@@ -111,13 +119,24 @@ impl Fixture {
         self.attacker.flood(CARD, frames, None)
     }
 
+    /// Starts clients of the sockets of the master's or the backup's daemon.
+    pub(crate) fn disturb(&self, role: usize) -> Result<Clients> {
+        Clients::start(&self.hosts[role])
+    }
+
     /// Advertisements since `since`.
     pub(crate) fn passed(&self, since: Moment) -> Vec<Passed> {
         let frames = self.frames.frames().entries();
         let passed = |frame: &Frame| {
             let from = self.macs.iter().position(|mac| *mac == frame.source())?;
             let Frame { at, wall, .. } = *frame;
-            Some(Passed { at, wall, from })
+            let vrid = *frame.ip_payload()?.get(1)?;
+            Some(Passed {
+                at,
+                wall,
+                from,
+                vrid,
+            })
         };
         let since = |passed: &Passed| passed.at > since;
         frames.iter().filter_map(passed).filter(since).collect()
@@ -164,19 +183,24 @@ fn wait(frames: &Capture, what: &str, wanted: impl Fn(&Frame) -> bool) -> Result
 }
 
 fn vrrpd_config(attack: Attack, role: usize) -> String {
-    let mut instance = json!({
-        "state": if role == 0 { "master" } else { "backup" },
-        "interface": CARD,
-        "virtualRouterId": VRID,
-        "priority": PRIORITIES[role],
-        "version": attack.version().number(),
-        "advertInterval": format!("{}ms", attack.interval().as_millis()),
-        "virtualAddresses": [format!("{VIP}/16")],
-    });
-    if attack.version() == Version::V2 {
-        instance["authentication"] = json!({ "pass": { "password": PASSWORD } });
-    }
-    json!({ "instances": { "VI_1": instance } }).to_string()
+    let instance = |(vrid, addresses): (u8, Vec<Ipv4Addr>)| {
+        let addresses = addresses.iter().map(|address| format!("{address}/16"));
+        let mut instance = json!({
+            "state": if role == 0 { "master" } else { "backup" },
+            "interface": CARD,
+            "virtualRouterId": vrid,
+            "priority": PRIORITIES[role],
+            "version": attack.version().number(),
+            "advertInterval": format!("{}ms", attack.interval().as_millis()),
+            "virtualAddresses": addresses.collect::<Vec<_>>(),
+        });
+        if attack.version() == Version::V2 {
+            instance["authentication"] = json!({ "pass": { "password": PASSWORD } });
+        }
+        (format!("VI_{vrid}"), instance)
+    };
+    let instances: Map<String, Value> = attack.routers().into_iter().map(instance).collect();
+    json!({ "instances": instances }).to_string()
 }
 
 fn keepalived_config(attack: Attack, role: usize) -> String {
@@ -186,13 +210,22 @@ fn keepalived_config(attack: Attack, role: usize) -> String {
         }
         Version::V3 => String::new(),
     };
-    format!(
-        "global_defs {{\n  router_id hostile\n}}\nvrrp_instance VI_1 {{\n  state {}\n  \
-         interface {CARD}\n  virtual_router_id {VRID}\n  priority {}\n  version {}\n  \
-         advert_int {}\n{authentication}  virtual_ipaddress {{\n    {VIP}/16\n  }}\n}}\n",
-        if role == 0 { "MASTER" } else { "BACKUP" },
-        PRIORITIES[role],
-        attack.version().number(),
-        attack.interval().as_secs_f64(),
-    )
+    let instance = |(vrid, addresses): (u8, Vec<Ipv4Addr>)| {
+        let addresses = addresses
+            .iter()
+            .map(|address| format!("    {address}/16\n"));
+        format!(
+            "vrrp_instance VI_{vrid} {{\n  state {}\n  interface {CARD}\n  \
+             virtual_router_id {vrid}\n  priority {}\n  version {}\n  advert_int {}\n\
+             {authentication}  virtual_ipaddress {{\n{}  }}\n}}\n",
+            if role == 0 { "MASTER" } else { "BACKUP" },
+            PRIORITIES[role],
+            attack.version().number(),
+            attack.interval().as_secs_f64(),
+            addresses.collect::<String>(),
+        )
+    };
+    let instances = attack.routers().into_iter().map(instance);
+    let global = "global_defs {\n  router_id hostile\n}\n".to_owned();
+    [global].into_iter().chain(instances).collect()
 }

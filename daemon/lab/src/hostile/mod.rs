@@ -2,7 +2,7 @@
 //! state, as fast as one sender can, and measures transitions, advertisements, memory and log lines
 //! of master and backup.
 //!
-//! `attack` builds the packets, `fixture` contains the attacked hosts and the observations, `table`
+//! `attack` builds the packets, `clients` disturbs the daemon's sockets, `fixture` contains the attacked hosts and the observations, `table`
 //! prints the results.
 //!
 //! A daemon cannot keep its timers while it is not scheduled: lateness that a stall of the machine
@@ -10,6 +10,7 @@
 //! repeated.
 
 mod attack;
+mod clients;
 mod fixture;
 mod table;
 
@@ -21,21 +22,15 @@ use clap::{Args, ValueEnum};
 use vrrp_lab::{Error, Flood, Moment, Result, Sent, daemons, stall_detector};
 
 use self::attack::Attack;
+use self::clients::Clients;
 use self::fixture::{Fixture, Passed};
 use crate::bench::subject::Kind;
 
 /// Highest number of attempts for an attack with a problem during a stall of the machine.
 const ATTEMPTS: u32 = 3;
 
-/// Lowest rate for an attack to count, in packets per second.
-const FAST: f64 = 50_000.0;
-
 /// Allowed lateness of an advertisement, as a divisor of its interval.
 const LATE: u32 = 10;
-
-/// Allowed growth of memory for any attack, in KiB: one stored byte per packet would exceed it. It
-/// covers the first use of code and of tables with a fixed limit.
-const GROWTH: i64 = 512;
 
 /// Allowed log lines per daemon: the number of senders that it remembers in a minute.
 const LINES: usize = 256;
@@ -100,7 +95,7 @@ pub(crate) struct Outcome {
     pub(crate) kind: Kind,
     pub(crate) attack: Attack,
     pub(crate) at: At,
-    /// Packets per second.
+    /// Packets, or connections of clients, per second.
     pub(crate) rate: f64,
     /// Transitions of master and backup.
     pub(crate) transitions: usize,
@@ -130,14 +125,14 @@ impl Outcome {
     pub(crate) fn problems(&self) -> Vec<&'static str> {
         let lines = LINES * self.at.roles().len();
         [
-            (
-                self.attack != Attack::Nothing && self.rate < FAST,
-                "sender too slow",
-            ),
+            (self.rate < self.attack.least_rate(), "sender too slow"),
             (self.transitions > 0, "transition"),
             (self.usurped > 0, "two masters"),
             (self.late > 0, "late advertisement"),
-            (self.rss.max(self.pss) > GROWTH, "memory growth"),
+            (
+                self.rss.max(self.pss) > self.attack.most_growth(),
+                "memory growth",
+            ),
             (self.lines > lines, "log lines"),
         ]
         .into_iter()
@@ -168,7 +163,8 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
             continue;
         }
         for at in &options.at {
-            for kind in &kinds {
+            let kinds = kinds.iter();
+            for kind in kinds.filter(|kind| attack.concerns(**kind)) {
                 let name = format!("{attack}, at {at}, {kind}");
                 progress(&name);
                 match measure_repeatedly(*kind, *attack, *at, options, &progress) {
@@ -238,6 +234,15 @@ fn measure(kind: Kind, attack: Attack, at: At, options: &Options) -> Result<Outc
     let rate = if attack == Attack::Nothing {
         sleep(span);
         0.0
+    } else if attack == Attack::Clients {
+        let clients = at.roles().iter().map(|role| fixture.disturb(*role));
+        let clients: Vec<Clients> = clients.collect::<Result<_>>()?;
+        sleep(span);
+        let rates: Vec<f64> = clients
+            .into_iter()
+            .map(Clients::stop)
+            .collect::<Result<_>>()?;
+        rates.iter().sum()
     } else {
         let floods: Vec<Flood> = (0..options.senders)
             .map(|_| fixture.flood(attack, at))
@@ -251,11 +256,12 @@ fn measure(kind: Kind, attack: Attack, at: At, options: &Options) -> Result<Outc
     // Waits for an advertisement after the attack, which ends its last gap.
     sleep(interval + interval / 2);
     let passed = fixture.passed(begun);
+    let vrids = attack.routers().into_iter().map(|(vrid, _)| vrid);
     let Lateness {
         latest,
         late,
         excused,
-    } = lateness(&passed, interval, from, Moment::now());
+    } = lateness(&passed, vrids, interval, from, Moment::now());
     let of = |role: usize| (&before[role], &after[role]);
     let roles = at.roles();
     let grown = |pick: fn(&fixture::Counted) -> u32| {
@@ -305,9 +311,15 @@ struct Lateness {
     excused: usize,
 }
 
-/// Computes the lateness of the master's advertisements, each relative to the previous one, and of
-/// a missing one at the end.
-fn lateness(passed: &[Passed], interval: Duration, from: Moment, end: Moment) -> Lateness {
+/// Computes the lateness of the master's advertisements, each relative to the previous one of its router, and
+/// of a missing one at the end.
+fn lateness(
+    passed: &[Passed],
+    vrids: impl IntoIterator<Item = u8>,
+    interval: Duration,
+    from: Moment,
+    end: Moment,
+) -> Lateness {
     let mut found = Lateness::default();
     let mut add_gap = |gap: Duration, begin: Moment, end: Moment| {
         if end < from {
@@ -324,21 +336,24 @@ fn lateness(passed: &[Passed], interval: Duration, from: Moment, end: Moment) ->
             }
         }
     };
-    let master: Vec<_> = passed.iter().filter(|passed| passed.from == 0).collect();
-    for pair in master.windows(2) {
-        add_gap(
-            pair[1].wall.saturating_sub(pair[0].wall),
-            pair[0].at,
-            pair[1].at,
-        );
-    }
-    // A silent master is as late as its silence is long.
-    match master.last() {
-        Some(last) if end.since(last.at) > interval * 2 => {
-            add_gap(end.since(last.at), last.at, end);
+    for vrid in vrids {
+        let master = passed.iter().filter(|it| it.from == 0 && it.vrid == vrid);
+        let master: Vec<_> = master.collect();
+        for pair in master.windows(2) {
+            add_gap(
+                pair[1].wall.saturating_sub(pair[0].wall),
+                pair[0].at,
+                pair[1].at,
+            );
         }
-        Some(_) => {}
-        None => add_gap(end.since(from), from, end),
+        // A silent master is as late as its silence is long.
+        match master.last() {
+            Some(last) if end.since(last.at) > interval * 2 => {
+                add_gap(end.since(last.at), last.at, end);
+            }
+            Some(_) => {}
+            None => add_gap(end.since(from), from, end),
+        }
     }
     found
 }

@@ -12,7 +12,7 @@ pub(crate) fn text(outcomes: &[Outcome], missing: &[String]) -> String {
         "attack",
         "at",
         "daemon",
-        "packets/s",
+        "a second",
         "trans-",
         "latest",
         "late",
