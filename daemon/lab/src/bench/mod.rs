@@ -4,8 +4,8 @@
 //! - `takeover`: delay of a backup's takeover after the master failed, beyond the limit of the
 //!   protocol.
 //! - `priority`: time from a lowered priority of the master to the first advertisement of the next one.
-//! - `maintenance`: time without an answer for a client, and changes of master, when the master's host is drained,
-//!   or its daemon stopped or restarted.
+//! - `maintenance`: time without an answer for a client, changes of master, and the lateness of advertisements, when
+//!   the master's host is drained, or its daemon stopped or restarted.
 //! - `jitter`: deviation of a master's advertisements from the interval.
 //! - `cost`: CPU time and memory of a pair in normal operation.
 //! - `many`: duration of the takeover of many addresses at once.
@@ -44,6 +44,8 @@ use trackers::Watched;
 
 /// Highest allowed takeover delay, in microseconds.
 const LATEST: f64 = 300.0;
+/// Greatest allowed lateness of an advertisement at a restart at 1 s, in microseconds.
+const LATEST_OF_RESTART: f64 = 50_000.0;
 /// Highest allowed cost of a hundred probes at 1 s, in microseconds of CPU time per second: 2 % of
 /// a core.
 const MOST_FOR_PROBES: f64 = 20_000.0;
@@ -272,6 +274,14 @@ impl<'o> Bench<'o> {
                     changes,
                     Demand::None,
                 );
+                let late = of(|it| it.late);
+                // At shorter intervals the time of a start counts.
+                let demand = match (maintenance, millis) {
+                    (Maintenance::Restart, 1000) => Demand::AtMostAndPeer(LATEST_OF_RESTART),
+                    _ => Demand::None,
+                };
+                let what = format!("{what}, latest advertisement");
+                self.add(section, what, "us", late, demand);
             }
         }
     }

@@ -176,6 +176,8 @@ pub(crate) struct Maintained {
     pub(crate) outage: f64,
     /// Number of changes of master.
     pub(crate) changes: f64,
+    /// Greatest lateness of an advertisement of either host, in microseconds.
+    pub(crate) late: f64,
 }
 
 /// Maintains the host of the master `count` times in one fixture, while a client sends an echo request to the
@@ -217,8 +219,12 @@ pub(crate) fn maintained(
         }
         thread::sleep(WARM);
         let outage = echo.stop()?.outage().as_secs_f64() * 1e6;
-        let changes = changes(&fixture.sightings(&mark), master, task);
-        found.push(Maintained { outage, changes });
+        let sightings = fixture.sightings(&mark);
+        found.push(Maintained {
+            outage,
+            changes: changes(&sightings, master, task),
+            late: lateness(&sightings, task),
+        });
         match maintenance {
             Maintenance::Stop => fixture.start(master, Begin::Backup)?,
             Maintenance::Drain => fixture.command(master, "undrain")?,
@@ -244,6 +250,16 @@ fn changes(sightings: &[Sighting], master: usize, task: Task) -> f64 {
         }
     }
     changes.into()
+}
+
+/// Greatest lateness of an advertisement after the one before, of whichever host, in microseconds.
+fn lateness(sightings: &[Sighting], task: Task) -> f64 {
+    let adverts = sightings.iter().filter(|it| it.what == What::Advert);
+    let mut times: Vec<Duration> = adverts.map(|advert| advert.at).collect();
+    times.sort();
+    let gaps = times.windows(2).map(|two| two[1] - two[0]);
+    let late = gaps.map(|gap| gap.saturating_sub(task.interval)).max();
+    late.unwrap_or_default().as_secs_f64() * 1e6
 }
 
 /// Kills the master once; `None` if both hosts were master around that time.
