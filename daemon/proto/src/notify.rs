@@ -342,8 +342,8 @@ impl<C: Clone> Scheduler<C> {
         });
     }
 
-    /// Gives routers other names, at the same time: everything that is known of a router is known of it under
-    /// the new name, and no command runs because of that. The settings in force stay those of the former
+    /// Gives routers other names, all at the same time. State, queue and running command of a router stay, and no
+    /// command runs because of the new name. The settings in force stay those of the former
     /// name until the announced ones are [in force](Self::configured).
     pub fn rename(&mut self, renames: &Renames) {
         let instance = |name: &Arc<str>| Subject::Instance(Arc::clone(name));

@@ -181,7 +181,7 @@ impl StandingCommands {
         self.commands.insert(key, command);
     }
 
-    /// Gives the commands for renamed routers the new names, in place of commands that stand for those.
+    /// Gives the commands for renamed routers the new names. A command that stands for a router of a new name is replaced.
     pub(crate) fn rename(&mut self, renames: &Renames) {
         let is_renamed = |key: &&CommandKey| {
             let router = key.router.as_ref();

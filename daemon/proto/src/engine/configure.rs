@@ -2,9 +2,8 @@
 //! same.
 //!
 //! A router keeps its identity through its name, but with a changed interface, VRID or version it
-//! is stopped and started as a new one. A router that has all of these, and another name, is the
-//! same: it is renamed. An address that moves from one router to another is not
-//! deleted in between.
+//! is stopped and started as a new one. A router with another name and the same interface, VRID and
+//! version is renamed. An address that moves from one router to another is not deleted in between.
 
 use core::net::IpAddr;
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,4 +1,4 @@
-//! Identity of virtual routers on the network, by which they stay the same under another name.
+//! Identity of virtual routers on the network. A router with another name and the same identity is renamed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -7,14 +7,14 @@ use super::RouterParams;
 use crate::checkpoint::RouterCheckpoint;
 use crate::types::{Family, Version, Vrid};
 
-/// What makes two configurations one virtual router, whatever their names.
+/// Identity of a virtual router: two configurations with the same one are one router, whatever their names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Identity {
     interface: Arc<str>,
     vrid: Vrid,
     version: Version,
-    /// Families, to each of which the router is one of its own (RFC 9568 section 5.2.9). None for a router of
-    /// an earlier process that had no source address: its families are not known.
+    /// Families of the addresses; each family is a virtual router of its own on the network (RFC 9568 section
+    /// 5.2.9). Empty, because unknown, for a router of an earlier process without a source address.
     families: BTreeSet<Family>,
 }
 
@@ -119,7 +119,7 @@ impl Renames {
         self.apply_by(Arc::clone, values);
     }
 
-    /// The same for other keys. Returns the values that stood under a new name, each with the former and the
+    /// Moves the values of the renamed routers in a map with other keys. Returns the values that stood under a new name, each with the former and the
     /// new key of the router that took its place.
     pub(crate) fn apply_by<K: Ord + Clone, V>(
         &self,
