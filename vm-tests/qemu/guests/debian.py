@@ -1,6 +1,7 @@
 """Hosts of the VM tests of the Debian package, which NixOS does not use."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,4 +29,10 @@ def package() -> Path | None:
     return max(TARGET.glob("vrrpd_*.deb"), key=lambda path: path.stat().st_mtime, default=None)
 
 
-STORIES = {"package": {"one": host(11), "two": host(12)}}
+# Hosts of each story.
+STORIES: dict[str, Callable[[], dict[str, dict[str, Any]]]] = {
+    "package": lambda: {"one": host(11), "two": host(12)},
+}
+
+# Packages that only one story needs: its image has them in addition.
+PACKAGES: dict[str, list[str]] = {}

@@ -1,13 +1,15 @@
 """The image that all guests start from: Debian trixie, a kernel, and an initramfs of our own.
 
 It is built once and kept under the hash of its recipe, which is this file and what stands in
-`recipe/`. A run never writes to it: every guest has an overlay.
+`recipe/`. A run never writes to it: every guest has an overlay. A story with packages of its own
+has an image of its own, so that these packages are neither built nor booted for the other stories.
 """
 
 import hashlib
 import os
 import shutil
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,22 +66,24 @@ def mirror() -> str:
     return "http://deb.debian.org/debian"
 
 
-def recipe_hash() -> str:
+def recipe_hash(packages: Sequence[str]) -> str:
     sha = hashlib.sha256()
     for path in RECIPE:
         sha.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    for package in sorted(packages):
+        sha.update(package.encode() + b"\0")
     return sha.hexdigest()[:16]
 
 
-def image() -> Image:
-    """The image; it is built if there is none of this recipe."""
-    place = cache() / recipe_hash()
+def image(packages: Sequence[str] = ()) -> Image:
+    """The image with these packages beside PACKAGES; it is built if there is none of this recipe."""
+    place = cache() / recipe_hash(packages)
     if not place.exists():
-        build(place)
+        build(place, packages)
     return Image(place / "disk.raw", place / "vmlinux", place / "initramfs.cpio")
 
 
-def build(place: Path) -> None:
+def build(place: Path, packages: Sequence[str]) -> None:
     print(f"building the image of the guests in {place}", flush=True)
     unfinished = place.with_name(f"{place.name}.{os.getpid()}")
     unfinished.mkdir(parents=True)
@@ -89,7 +93,7 @@ def build(place: Path) -> None:
                 "mmdebstrap",
                 "--quiet",
                 "--variant=minbase",
-                f"--include={','.join(PACKAGES)}",
+                f"--include={','.join([*PACKAGES, *packages])}",
                 # Kernel packages want one; it is not what boots.
                 "--aptopt=APT::Install-Recommends false",
                 f'--customize-hook={HERE}/recipe/finish "$1" {unfinished}',

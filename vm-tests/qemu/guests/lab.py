@@ -27,7 +27,7 @@ def main(arguments: list[str], usage: str) -> int:
     if len(arguments) > 1 or not (RENDERED / f"{story}.json").exists():
         print(usage, file=sys.stderr)
         return 2
-    vrrpd = enter_namespace()
+    vrrpd = enter_namespace([story])
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGHUP, stop)
     with Stage(story, vrrpd, prompts=True) as stage:

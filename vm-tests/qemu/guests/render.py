@@ -66,6 +66,11 @@ def stories() -> list[str]:
 def load(story: str) -> Story:
     """Loads the hosts of a test, by name."""
     if story in debian.STORIES:
-        return debian.STORIES[story]
+        return debian.STORIES[story]()
     hosts: Story = json.loads((RENDERED / f"{story}.json").read_text())
     return hosts
+
+
+def packages(story: str) -> list[str]:
+    """Debian packages that only this test needs."""
+    return debian.PACKAGES.get(story, [])

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -31,14 +32,15 @@ KERNEL = (
 KVM_PROBE = 20
 
 
-def enter_namespace() -> Path:
+def enter_namespace(stories: Iterable[str]) -> Path:
     """Restarts the program in a separate network namespace and returns the path of the daemon.
 
-    The image and the dependencies of the daemon are downloaded before.
+    The images of these stories and the dependencies of the daemon are downloaded before.
     """
     if os.environ.get(INSIDE) == str(os.getpid()):
         return daemon()
-    image()
+    for story in stories:
+        image(render.packages(story))
     environment = {**os.environ, INSIDE: str(os.getpid()), "VRRPD": str(daemon())}
     user = [] if os.geteuid() == 0 else ["--map-root-user"]
     sys.stdout.flush()
@@ -112,7 +114,7 @@ class Stage:
             raise
 
     def _build(self, vrrpd: Path) -> None:
-        found = image()
+        found = image(render.packages(self.story))
         accel = accelerator(found)
         self.accelerator = accel[1].split(",")[0]
         ip("link", "set", "lo", "up")
@@ -140,6 +142,7 @@ class Stage:
                 timeout=60,
             )
             command = [*qemu(name, place, found, accel, self.kernel), *self._nics(number, host)]
+            command += disk(place, host.get("disk"))
             self.machines[name] = Machine(name, command, place, host["interfaces"])
 
     def _nics(self, number: int, host: dict[str, Any]) -> list[str]:
@@ -197,6 +200,18 @@ class Stage:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def disk(place: Path, size: int | None) -> list[str]:
+    """Creates a second disk of `size` MiB, /dev/vdb, and returns QEMU's arguments."""
+    if size is None:
+        return []
+    with (place / "data").open("wb") as data:
+        data.truncate(size << 20)
+    return [
+        *["-drive", f"if=none,id=data,format=raw,file={place}/data"],
+        *["-device", "virtio-blk-pci,drive=data"],
+    ]
 
 
 def qemu(name: str, place: Path, found: Image, accel: list[str], kernel: str) -> list[str]:
