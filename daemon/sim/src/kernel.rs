@@ -85,9 +85,9 @@ pub(crate) struct Came {
     pub(crate) address: InterfaceAddress,
     /// Whether a drop rule existed at that moment.
     pub(crate) refused: bool,
-    /// Whether it became the primary IPv4 address of its network, on an interface that the daemon did not
-    /// create.
-    pub(crate) is_primary: bool,
+    /// Whether the daemon added it as primary IPv4 address to an interface without an IPv4 address of the
+    /// host, which the daemon did not create.
+    pub(crate) is_first: bool,
 }
 
 /// Work of the kernel some time after an IPv6 address was added or deleted.

@@ -86,14 +86,21 @@ impl host::Kernel for Kernel {
                     {
                         self.tell_added(interface, entry);
                     }
-                    let is_own = |on: &super::Interface| on.macvlan.is_none();
-                    let is_primary = added.is_some_and(|entry| !entry.secondary)
+                    // With another IPv4 address of the host the daemon waits for none.
+                    let lacks_hosts = |on: &super::Interface| {
+                        let mut four = on.addresses.iter();
+                        let is_hosts = |entry: &super::Entry| {
+                            !entry.ours && entry.address.family() == Family::V4
+                        };
+                        on.macvlan.is_none() && !four.any(is_hosts)
+                    };
+                    let is_first = added.is_some_and(|entry| !entry.secondary)
                         && address.family() == Family::V4
-                        && self.interfaces.get(&interface).is_some_and(is_own);
+                        && self.interfaces.get(&interface).is_some_and(lacks_hosts);
                     self.came.push(Came {
                         address,
                         refused: self.refuses(address.address),
-                        is_primary,
+                        is_first,
                     });
                 }
                 Change::Delete { interface, address } => {

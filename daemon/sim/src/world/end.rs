@@ -457,7 +457,7 @@ impl World<'_> {
         for Came {
             address,
             refused,
-            is_primary,
+            is_first,
         } in came
         {
             let mut routers = self.witnesses[usize::from(id)].routers();
@@ -475,7 +475,7 @@ impl World<'_> {
                 )));
             }
             // The next own address would be a secondary one.
-            if is_primary && interrupted.contains(name) && config.priority < 255 {
+            if is_first && interrupted.contains(name) && config.priority < 255 {
                 return Err(Invariant::Grace.broken(format!(
                     "host {id}: {name} waits for an address of the host, and {address} was added before it"
                 )));
