@@ -236,7 +236,7 @@ impl fmt::Display for Cause {
                 )
             }
             Self::Faulted(fault_reason) => fault_reason.fmt(f),
-            Self::Recovered(fault_reason) => write!(f, "fault cleared: {fault_reason}"),
+            Self::Recovered(fault_reason) => write!(f, "recovered from: {fault_reason}"),
             Self::Command { kind, by, reason } => {
                 write!(f, "{kind} by {by}")?;
                 match reason {

@@ -302,7 +302,10 @@ fn falls_and_recovers(
     let recovered = Moment::now();
     recover(&pair)?;
     let line = a.wait_for("VI_1", Fault, Backup, recovered, SOON)?.text;
-    assert!(line.contains(": fault cleared: interface ens33 "), "{line}");
+    assert!(
+        line.contains(": recovered from: interface ens33 "),
+        "{line}"
+    );
     a.wait_for("VI_1", Backup, Master, recovered, SOON)?;
     let yielded = b.wait_for("VI_1", Master, Backup, recovered, SOON)?;
     let first = pair.lan.advert_of(&pair.a, recovered)?;

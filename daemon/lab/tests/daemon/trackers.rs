@@ -41,7 +41,7 @@ pub(crate) fn failed_script_causes_resignation_until_success() -> Outcome {
     pair.a.host.shell("rm /run/down")?;
     let line = a.wait_for("VI_1", Fault, Backup, recovered, SOON)?.text;
     assert!(
-        line.ends_with(": fault cleared: tracker check is down"),
+        line.ends_with(": recovered from: tracker check is down"),
         "{line}"
     );
     b.wait_for("VI_1", Master, Backup, recovered, SOON)?;

@@ -75,7 +75,7 @@ fn drop_filter_error_is_a_fault_until_it_ends() {
         node.give(Input::DropFilter(None)),
         [
             "on 2 hold filtered [], release [192.168.224.100/24]",
-            &format!("VI_1: fault -> backup (fault cleared: {cause})"),
+            &format!("VI_1: fault -> backup (recovered from: {cause})"),
         ]
     );
 }

@@ -119,7 +119,7 @@ fn owner_address_is_no_stray() {
     assert_eq!(
         only("VI_1", node.give(added(ETH1, "192.168.224.100/24", false))),
         [
-            "VI_1: fault -> master (fault cleared: interface eth1 has no non-virtual IPv4 address \
+            "VI_1: fault -> master (recovered from: interface eth1 has no non-virtual IPv4 address \
              to send from)"
         ]
     );

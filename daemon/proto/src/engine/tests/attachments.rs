@@ -128,7 +128,7 @@ fn failed_attachment_interface_is_a_fault_with_its_name() {
         let lines = only("VI_1", node.give(Input::Link(link(ETH2, "eth2"))));
         assert_eq!(
             lines,
-            [format!("VI_1: fault -> backup (fault cleared: {cause})")]
+            [format!("VI_1: fault -> backup (recovered from: {cause})")]
         );
     }
 }
@@ -161,7 +161,7 @@ fn missing_attachment_interface_releases_the_addresses() {
         [
             "on 2 hold [], release [192.168.224.100/24]".to_owned(),
             "on 7 hold [], release [10.0.0.100/24], sparing foreign ones".to_owned(),
-            format!("VI_1: fault -> backup (fault cleared: {MISSING})"),
+            format!("VI_1: fault -> backup (recovered from: {MISSING})"),
         ]
     );
     node.advance(SECOND * 6);
@@ -185,7 +185,7 @@ fn recreated_attachment_interface_is_used_despite_the_old() {
         only("VI_1", lines),
         [
             "VI_1: master -> fault (interface eth2 does not exist)",
-            "VI_1: fault -> backup (fault cleared: interface eth2 does not exist)",
+            "VI_1: fault -> backup (recovered from: interface eth2 does not exist)",
         ]
     );
 }
@@ -422,7 +422,7 @@ fn missing_source_address_is_a_fault_until_added() {
     assert_eq!(lines, [format!("VI_1: init -> fault ({LACKS})")]);
     assert_eq!(
         only("VI_1", node.give(added(ETH2, "10.9.9.9/8", false))),
-        [format!("VI_1: fault -> backup (fault cleared: {LACKS})")]
+        [format!("VI_1: fault -> backup (recovered from: {LACKS})")]
     );
     node.advance(SECOND * 6);
     assert_eq!(

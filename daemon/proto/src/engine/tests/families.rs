@@ -93,7 +93,7 @@ fn ipv6_router_without_link_local_address_is_in_fault() {
     let comes = added(ETH1, link_local(ETH1), false);
     assert_eq!(
         only("VI_1", node.give(comes)),
-        [format!("VI_1: fault -> backup (fault cleared: {LACKS})")]
+        [format!("VI_1: fault -> backup (recovered from: {LACKS})")]
     );
     assert_eq!(node.status("VI_1").source, Some(ip("fe80::12")));
 

@@ -289,8 +289,8 @@ fn fault_of_one_member_applies_to_all_members() {
     assert_eq!(
         only("VI_", node.give(carrier(ETH1, "eth1", true))),
         [
-            "VI_1: fault -> backup (fault cleared: interface eth1 has no carrier)",
-            "VI_2: fault -> backup (fault cleared: with VI_1: interface eth1 has no carrier)",
+            "VI_1: fault -> backup (recovered from: interface eth1 has no carrier)",
+            "VI_2: fault -> backup (recovered from: with VI_1: interface eth1 has no carrier)",
         ]
     );
 }

@@ -22,7 +22,7 @@ fn inhibited_master_is_in_fault_until_cleared() {
         node.give(inhibited("VI_1", None)),
         [
             "on 2 hold [], release [192.168.224.100/24]",
-            &format!("VI_1: fault -> backup (fault cleared: {why})"),
+            &format!("VI_1: fault -> backup (recovered from: {why})"),
         ]
     );
 }

@@ -39,7 +39,7 @@ fn each_interface_fault_is_named_until_it_ends() {
         node.give(added(ETH1, own(ETH1), false)),
         [
             "on 2 hold [], release [192.168.224.100/24]",
-            "VI_1: fault -> backup (fault cleared: interface eth1 has no non-virtual IPv4 address \
+            "VI_1: fault -> backup (recovered from: interface eth1 has no non-virtual IPv4 address \
              to send from)",
         ]
     );
@@ -224,7 +224,7 @@ fn carrier_loss_is_a_fault_and_recovery_a_backup() {
         node.give(Input::Link(link(ETH1, "eth1"))),
         [
             "on 2 hold [], release [192.168.224.100/24]",
-            "VI_1: fault -> backup (fault cleared: interface eth1 has no carrier)",
+            "VI_1: fault -> backup (recovered from: interface eth1 has no carrier)",
         ]
     );
     assert_eq!(node.due().since(node.now).as_nanos(), 3_609_375_000);
@@ -267,7 +267,7 @@ fn renamed_interface_releases_its_virtual_addresses() {
         node.give(Input::Link(link(ETH1, "eth1"))),
         [
             "on 2 hold [], release [192.168.224.100/24]",
-            "VI_1: fault -> backup (fault cleared: interface eth1 does not exist)",
+            "VI_1: fault -> backup (recovered from: interface eth1 does not exist)",
         ]
     );
 }

@@ -34,7 +34,7 @@ fn router_without_a_socket_is_in_fault() {
     assert_eq!(
         only("VI_", node.give(listening(ETH1, Family::V4, None))),
         [
-            "VI_1: fault -> backup (fault cleared: advertisements on interface eth1 cannot be received: \
+            "VI_1: fault -> backup (recovered from: advertisements on interface eth1 cannot be received: \
              Too many open files)"
         ]
     );

@@ -497,7 +497,7 @@ fn router_recovers_when_a_failed_track_is_removed() {
     let lines = node.configure(routers([("VI_1", vi_1())]));
     assert_eq!(
         only("VI_1", lines),
-        ["VI_1: fault -> backup (fault cleared: tracker httpd is down)"]
+        ["VI_1: fault -> backup (recovered from: tracker httpd is down)"]
     );
 }
 

@@ -28,7 +28,7 @@ fn tracker_without_a_weight_causes_and_clears_a_fault() {
         [
             "tracker httpd: up (exit status 0)",
             "on 2 hold [], release [192.168.224.100/24]",
-            "VI_1: fault -> backup (fault cleared: tracker httpd is down)",
+            "VI_1: fault -> backup (recovered from: tracker httpd is down)",
         ]
     );
     assert_eq!(node.due().since(node.now).as_nanos(), 3_609_375_000);
@@ -159,7 +159,7 @@ fn interface_tracker_of_the_own_interface_adds_no_fault() {
     );
     assert_eq!(
         only("VI_1", node.give(Input::Link(link(ETH1, "eth1")))),
-        ["VI_1: fault -> backup (fault cleared: interface eth1 has no carrier)"]
+        ["VI_1: fault -> backup (recovered from: interface eth1 has no carrier)"]
     );
 }
 
@@ -227,7 +227,7 @@ fn held_verdict_changes_at_the_end_of_hold() {
         [
             "tracker httpd: up (exit status 0)",
             "on 2 hold [], release [192.168.224.100/24]",
-            "VI_1: fault -> backup (fault cleared: tracker httpd is down)",
+            "VI_1: fault -> backup (recovered from: tracker httpd is down)",
         ]
     );
     let tracker = &node.engine.snapshot(node.now).trackers[0];

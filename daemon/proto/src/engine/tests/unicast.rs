@@ -321,7 +321,7 @@ fn unicast_router_waits_for_its_source_address() {
     assert_eq!(
         only("VI_1", node.give(added(ETH2, "10.9.9.9/32", false))),
         [
-            "VI_1: fault -> backup (fault cleared: this host does not have 10.9.9.9, the address \
+            "VI_1: fault -> backup (recovered from: this host does not have 10.9.9.9, the address \
              to send from)"
         ]
     );
