@@ -593,7 +593,7 @@ fn untracked_interfaces_are_intended(config: &Config, warnings: &mut Findings) {
         if instance.tracks_interface() != Some(false) {
             continue;
         }
-        if instance.has_address_on_interface() {
+        if instance.has_address_on_interface() && !instance.has_no_address() {
             warnings.add(
                 &path.key("trackInterface"),
                 format!(

@@ -104,20 +104,23 @@ fn rules_leave_table_main(config: &Config, warnings: &mut Findings) {
 
 /// Warns of an instance without addresses and without anything else that follows the master.
 fn masters_have_something_to_do(config: &Config, warnings: &mut Findings) {
-    let in_told_group: BTreeSet<&str> = groups(config)
-        .filter(|(_, group)| group.notify.is_present())
+    // A member of a group decides when the others take over: a heartbeat needs no addresses.
+    let in_group: BTreeSet<&str> = groups(config)
+        .filter(|(path, group)| {
+            group.notify.is_present() || members(config, path, group).nth(1).is_some()
+        })
         .flat_map(|(path, group)| members(config, &path, group))
         .map(|(_, name, _)| name)
         .collect();
     for (name, path, instance) in named_instances(config) {
         let is_empty = |list: Option<usize>| list == Some(0);
-        if is_empty(instance.virtual_addresses.value().map(Vec::len))
+        if instance.has_no_address()
             && is_empty(instance.routes.value().map(Vec::len))
             && is_empty(instance.rules.value().map(Vec::len))
             && !instance.notify.is_present()
             && !instance.resources.is_present()
             && !instance.lvs_sync_interface.is_present()
-            && !in_told_group.contains(name)
+            && !in_group.contains(name)
         {
             warnings.add(
                 &path.key("virtualAddresses"),

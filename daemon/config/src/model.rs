@@ -198,6 +198,11 @@ impl Instance {
         Some(given.unwrap_or_else(|| self.has_address_on_interface()))
     }
 
+    /// Whether the list of virtual addresses is empty.
+    pub(crate) fn has_no_address(&self) -> bool {
+        self.virtual_addresses.value().is_some_and(Vec::is_empty)
+    }
+
     /// Whether its interface carries one of the addresses that could be read.
     pub(crate) fn has_address_on_interface(&self) -> bool {
         let interface = self.interface.value().map(|interface| &interface.0);

@@ -654,6 +654,22 @@ fn instance_may_advertise_no_address() {
 }
 
 #[test]
+fn heartbeat_member_of_a_group_needs_no_address() {
+    let of_members = |members: &str| {
+        warnings(&format!(
+            r#"{{ "instances": {{
+                "LAN": {{ "interface": "eth0", "virtualRouterId": 51, "virtualAddresses": ["192.0.2.1/24"] }},
+                "HEARTBEAT": {{ "interface": "eth1", "virtualRouterId": 52, "trackInterface": false,
+                                "startupDelay": "10s", "virtualAddresses": [] }} }},
+              "syncGroups": {{ "PAIR": {{ "members": {members} }} }} }}"#
+        ))
+    };
+    assert_eq!(of_members(r#"["LAN", "HEARTBEAT"]"#), "");
+    let alone = of_members(r#"["HEARTBEAT"]"#);
+    assert!(alone.contains("the master holds no address"), "{alone}");
+}
+
+#[test]
 fn rule_for_every_packet_names_a_family() {
     let rules = |rule: &str| router(&format!(r#", "rules": [{rule}]"#)).map(|router| router.rules);
     let text = |rule: &str| rules(rule).map(|rules| format!("{} of {}", rules[0], rules.len()));

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use serde_json::{Value, json};
 use vrrp_lab::daemons::Vrrpd;
 use vrrp_lab::harness::Outcome;
-use vrrp_lab::{Cable, Filter, Impairment, Moment, Result, Segment};
+use vrrp_lab::{Cable, Filter, Impairment, Moment, Result, Segment, Signal};
 use vrrp_proto::State::{self, Backup, Fault, Master};
 
 use crate::common::{INTERVAL, Lan, SOON, Station, VIP, assert_rhythm, with};
@@ -119,6 +119,51 @@ pub(crate) fn sync_group_holds_state_with_one_network_cut() -> Outcome {
     let healed = Moment::now();
     site.b.cable.set(Impairment::default())?;
     site.assert_moved(&a, &b, healed)?;
+    Ok(())
+}
+
+/// The second network is a cable for the heartbeat: its instance has no addresses.
+pub(crate) fn heartbeat_member_prevents_two_masters() -> Outcome {
+    let site = Site::new()?;
+    let of = |priority| {
+        let mut whole = document(priority);
+        let heartbeat =
+            json!({ "trackInterface": false, "startupDelay": "10ms", "virtualAddresses": [] });
+        let instance = &mut whole["instances"]["VI_2"];
+        *instance = with(instance.take(), heartbeat);
+        whole.to_string()
+    };
+    let a = Vrrpd::start(&site.a.host, &of(100))?;
+    is_whole(&a, Master)?;
+    let b = Vrrpd::start(&site.b.host, &of(99))?;
+    is_whole(&b, Backup)?;
+    site.lan.pass(&site.a, 3)?;
+    let before = (moves(&a)?, moves(&b)?);
+
+    let cut = Impairment {
+        cut_to_host: true,
+        cut_from_host: true,
+        ..Impairment::default()
+    };
+    site.b.cable.set(cut)?;
+    site.lan.pass(&site.a, 20)?;
+    assert_eq!((moves(&a)?, moves(&b)?), before, "the heartbeat arrives");
+    site.b.cable.set(Impairment::default())?;
+    site.lan.pass(&site.a, 5)?;
+
+    // A direct cable has no carrier at either end when it breaks.
+    for cable in [&site.cable_2, &site.cable_2_of_b] {
+        cable.pull()?;
+    }
+    site.lan.pass(&site.a, 20)?;
+    assert_eq!(
+        (moves(&a)?, moves(&b)?),
+        before,
+        "the other network is whole"
+    );
+    a.process().kill(Signal::SIGKILL)?;
+    is_whole(&b, Master)?;
+    assert!(site.b.host.holds(VIP)?);
     Ok(())
 }
 

@@ -150,6 +150,7 @@ fn main() -> ExitCode {
             groups:
                 experiment_2_fails_back_completely_only_with_sync_group,
                 sync_group_fails_over_as_one_for_either_link,
+                heartbeat_member_prevents_two_masters,
                 sync_group_holds_state_with_one_network_cut,
                 tracker_weight_of_one_member_applies_to_group,
                 reload_creates_and_dissolves_group_without_transition;
