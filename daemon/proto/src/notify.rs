@@ -356,7 +356,7 @@ impl<C: Clone> Scheduler<C> {
         renames.apply_by(instance, &mut self.present);
         renames.apply(&mut self.routers);
         renames.apply(&mut self.notified.instances);
-        // Removed subjects whose stop is still to be notified get the names that have become free.
+        // Removed subjects with a stop that is still to be notified get the names that have become free.
         let mut removed = BTreeMap::new();
         for (former, new, entry) in renames.apply_by(instance, &mut self.owners) {
             if !entry.queue.is_idle() && !self.owners.contains_key(&former) {

@@ -7,13 +7,13 @@ use super::RouterParams;
 use crate::checkpoint::RouterCheckpoint;
 use crate::types::{Family, Version, Vrid};
 
-/// Identity of a virtual router: two configurations with the same one are one router, whatever their names.
+/// Identity of a virtual router: two configurations with the same one are one router, under any names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Identity {
     interface: Arc<str>,
     vrid: Vrid,
     version: Version,
-    /// Families of the addresses; each family is a virtual router of its own on the network (RFC 9568 section
+    /// Families of the addresses; each family is a separate virtual router on the network (RFC 9568 section
     /// 5.2.9). Empty, because unknown, for a router of an earlier process without a source address.
     families: BTreeSet<Family>,
 }
