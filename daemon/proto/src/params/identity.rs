@@ -113,6 +113,17 @@ impl Renames {
         self.0.get(name).unwrap_or(name)
     }
 
+    /// Present name of the router that had this name. `None` if that router was removed, and another one has taken
+    /// the name.
+    pub fn follow<'a>(&'a self, former: &'a Arc<str>) -> Option<&'a Arc<str>> {
+        let is_taken = || self.0.values().any(|new| new == former);
+        match self.new_name(former) {
+            Some(new) => Some(new),
+            None if is_taken() => None,
+            None => Some(former),
+        }
+    }
+
     /// Moves the values of the renamed routers. A value that stood under a new name of another router is
     /// dropped.
     pub fn apply<V>(&self, values: &mut BTreeMap<Arc<str>, V>) {

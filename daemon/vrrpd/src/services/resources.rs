@@ -289,9 +289,12 @@ impl Resources {
     /// Takes in a transition of a router that was carried out.
     pub(crate) fn moved(&mut self, transition: &Transition) {
         let is_master = transition.to == State::Master;
-        let coming = self.coming.iter();
-        let router = coming.fold(&transition.router, |name, renames| renames.present(name));
-        let router = &Arc::clone(router);
+        let mut coming = self.coming.iter();
+        let followed = coming.try_fold(&transition.router, |name, renames| renames.follow(name));
+        // A router that the configuration removes has no resources any more.
+        let Some(router) = &followed.cloned() else {
+            return;
+        };
         self.masters.insert(Arc::clone(router), is_master);
         if transition.from == State::Init
             && let Some(why) = self

@@ -133,6 +133,27 @@ async fn renamed_router_keeps_its_units_and_has_another_target() {
 }
 
 #[tokio::test]
+async fn renamed_router_outlives_the_removed_one_of_that_name() {
+    let mut rig = Rig::new(&[("VI_1", &["a.service"]), ("VI_2", &["b.service"])]);
+    rig.node_events("VI_1", State::Master);
+    rig.node_events("VI_2", State::Backup);
+    rig.settle("VI_1", "started").await;
+    rig.settle("VI_2", "stopped").await;
+    let mut next = node(&["VI_1"]);
+    let router = next.routers.remove("VI_1").unwrap();
+    next.routers.insert("VI_2".into(), router);
+    let renames = node(&["VI_1", "VI_2"]).renames(&next);
+    let resources = rig.configured(&[("VI_2", &["a.service"])]);
+    rig.resources.reconfigure(resources, renames);
+    // The stop of the removed router, which the node reports before the new name.
+    rig.moves_from("VI_2", State::Backup, State::Init);
+    rig.resources.renamed();
+    rig.resources.configured();
+    rig.settle("VI_2", "started").await;
+    assert!(!rig.fake.asked().contains(&"stop a.service".to_owned()));
+}
+
+#[tokio::test]
 async fn handover_after_stop_concerns_leaving_masters_only() {
     let mut rig = Rig::new(&[("VI_1", &["a.service"]), ("VI_2", &["b.service"])]);
     rig.change = |params| params.handover = Handover::AfterStop;
