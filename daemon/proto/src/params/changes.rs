@@ -12,20 +12,24 @@ use crate::types::InterfaceAddress;
 pub fn changes(before: &NodeParams, after: &NodeParams) -> Vec<String> {
     let mut lines = Vec::new();
     let renames = before.renames(after);
-    let former: BTreeMap<_, _> = renames.iter().map(|(old, new)| (new, old)).collect();
+    let mut known: BTreeMap<Arc<str>, &RouterParams> = before
+        .routers
+        .iter()
+        .map(|(name, router)| (Arc::clone(name), router))
+        .collect();
+    renames.apply(&mut known);
     for name in names(&before.routers, &after.routers) {
-        if let Some(new) = renames.new_name(name) {
-            lines.push(format!("{name}: renamed to {new}: keeps its state"));
+        if before.routers.contains_key(name) {
+            match renames.follow(name) {
+                Some(new) if new != name => {
+                    lines.push(format!("{name}: renamed to {new}: keeps its state"));
+                }
+                None => lines.push(removed(name)),
+                Some(_) => {}
+            }
         }
-        let known = match former.get(name) {
-            Some(former) => before.routers.get(*former),
-            None => before
-                .routers
-                .get(name)
-                .filter(|_| renames.new_name(name).is_none()),
-        };
-        match (known, after.routers.get(name)) {
-            (Some(_), None) => lines.push(format!("{name}: removed: a master resigns")),
+        match (known.get(name).copied(), after.routers.get(name)) {
+            (Some(_), None) => lines.push(removed(name)),
             (None, Some(_)) => lines.push(format!("{name}: added: listens first")),
             (Some(before), Some(after)) if !before.is_same_router(after) => lines.push(format!(
                 "{name}: {}: another virtual router: a master resigns, then the new one listens first",
@@ -44,6 +48,10 @@ pub fn changes(before: &NodeParams, after: &NodeParams) -> Vec<String> {
         lines.push("no change".to_owned());
     }
     lines
+}
+
+fn removed(name: &str) -> String {
+    format!("{name}: removed: a master resigns")
 }
 
 fn names<'a, V>(
@@ -218,5 +226,18 @@ mod tests {
                 "WEB: virtualAddresses added: 192.0.2.6/24",
             ]
         );
+    }
+
+    #[test]
+    fn router_that_takes_the_name_of_a_removed_one_is_named_with_it() {
+        let [one, two] = ["eth1", "eth2"].map(|interface| router(interface, &["192.0.2.1/24"]));
+        let before = node([("VI_1", one.clone()), ("VI_2", two.clone())]);
+        let moved = ["VI_1: renamed to VI_2: keeps its state"];
+        let removed = ["VI_2: removed: a master resigns"];
+        let after = node([("VI_2", one.clone())]);
+        assert_eq!(changes(&before, &after), [moved, removed].concat());
+        let after = node([("VI_1", two), ("VI_2", one)]);
+        let back = ["VI_2: renamed to VI_1: keeps its state"];
+        assert_eq!(changes(&before, &after), [moved, back].concat());
     }
 }
