@@ -74,6 +74,15 @@ impl Impairment {
         }
     }
 
+    /// Loses all frames, in both directions; the host keeps its carrier.
+    pub fn cut() -> Self {
+        Self {
+            cut_to_host: true,
+            cut_from_host: true,
+            ..Self::default()
+        }
+    }
+
     fn is_none(&self) -> bool {
         let Self {
             delay,

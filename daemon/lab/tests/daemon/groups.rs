@@ -85,14 +85,9 @@ pub(crate) fn sync_group_fails_over_as_one_for_either_link() -> Outcome {
 pub(crate) fn sync_group_holds_state_with_one_network_cut() -> Outcome {
     let site = Site::new()?;
     let (a, b) = site.start()?;
-    let cut = Impairment {
-        cut_to_host: true,
-        cut_from_host: true,
-        ..Impairment::default()
-    };
     let before = (moves(&a)?, moves(&b)?);
     for cable in [&site.b.cable, &site.cable_2_of_b] {
-        cable.set(cut)?;
+        cable.set(Impairment::cut())?;
         // Several times the Master_Down_Interval.
         site.lan.pass(&site.a, 20)?;
         assert_eq!((moves(&a)?, moves(&b)?), before);
@@ -107,7 +102,7 @@ pub(crate) fn sync_group_holds_state_with_one_network_cut() -> Outcome {
     assert!(a.stop()?.success());
     is_whole(&b, Master)?;
     let before = moves(&b)?;
-    site.b.cable.set(cut)?;
+    site.b.cable.set(Impairment::cut())?;
     let a = Vrrpd::start(&site.a.host, &grouped_as(100))?;
     is_whole(&a, Backup)?;
     let mut heard = Moment::now();
@@ -140,12 +135,7 @@ pub(crate) fn heartbeat_member_prevents_two_masters() -> Outcome {
     site.lan.pass(&site.a, 3)?;
     let before = (moves(&a)?, moves(&b)?);
 
-    let cut = Impairment {
-        cut_to_host: true,
-        cut_from_host: true,
-        ..Impairment::default()
-    };
-    site.b.cable.set(cut)?;
+    site.b.cable.set(Impairment::cut())?;
     site.lan.pass(&site.a, 20)?;
     assert_eq!((moves(&a)?, moves(&b)?), before, "the heartbeat arrives");
     site.b.cable.set(Impairment::default())?;

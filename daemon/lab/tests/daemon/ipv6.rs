@@ -239,13 +239,8 @@ pub(crate) fn dual_stack_tie_is_decided_by_ipv4_address() -> Outcome {
     let a = Side::new(&lan, "a", 11, 0x22)?;
     let b = Side::new(&lan, "b", 12, 0x21)?;
     let equal = only(dual(LOW));
-    let cut = Impairment {
-        cut_to_host: true,
-        cut_from_host: true,
-        ..Impairment::default()
-    };
     // The cut keeps the hosts from receiving each other's advertisements until both are masters.
-    a.station.cable.set(cut)?;
+    a.station.cable.set(Impairment::cut())?;
     let daemons = [
         Vrrpd::start(&a.station.host, &equal)?,
         Vrrpd::start(&b.station.host, &equal)?,

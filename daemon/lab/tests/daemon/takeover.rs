@@ -133,11 +133,7 @@ pub(crate) fn equal_priority_elects_greater_address() -> Outcome {
     let b = Vrrpd::start(&pair.b.host, &equal)?;
     b.wait_for_state("VI_1", Master, SOON)?;
     let a = Vrrpd::start(&pair.a.host, &equal)?;
-    pair.a.cable.set(vrrp_lab::Impairment {
-        cut_to_host: true,
-        cut_from_host: true,
-        ..Default::default()
-    })?;
+    pair.a.cable.set(vrrp_lab::Impairment::cut())?;
     pair.a.cable.plug()?;
     a.wait_for_state("VI_1", Master, SOON)?;
     let joined = Moment::now();

@@ -175,12 +175,7 @@ fn keepalived_leads(dialect: Dialect) -> Outcome {
 fn equals(dialect: Dialect) -> Outcome {
     for (ours, theirs) in [(11, 12), (12, 11)] {
         let peers = Peers::new(dialect, ours, theirs)?;
-        let apart = Impairment {
-            cut_to_host: true,
-            cut_from_host: true,
-            ..Impairment::default()
-        };
-        peers.ours.cable.set(apart)?;
+        peers.ours.cable.set(Impairment::cut())?;
         let keepalived = peers.start_theirs("MASTER", 100)?;
         let daemon = peers.start_ours("master", 100)?;
         keepalived.wait_for("VI_1", "MASTER", Moment::default(), SOON)?;

@@ -133,12 +133,7 @@ fn hand_over(fixture: &Fixture<'_>, second: Daemon<'_>) -> Outcome {
 fn tie(fixture: &Fixture<'_>, other: &Daemon<'_>) -> Outcome {
     let leader = fixture.cell.leader;
     let cable = &fixture.side(leader).cable;
-    let apart = Impairment {
-        cut_to_host: true,
-        cut_from_host: true,
-        ..Impairment::default()
-    };
-    cable.set(apart)?;
+    cable.set(Impairment::cut())?;
     let begun = Moment::now();
     let third = fixture.start(leader, LOWER)?;
     // Wait for the second advertisement, when the announcements of the new master are complete.
