@@ -109,69 +109,42 @@ impl Attack {
     }
 
     /// Lowest rate for the attack to count, in packets per second.
-    pub(crate) const fn least_rate(self) -> f64 {
-        match self {
-            Self::Nothing | Self::Clients => 0.0,
+    pub(crate) fn least_rate(self) -> f64 {
+        if matches!(self, Self::Nothing | Self::Clients) {
+            0.0
+        } else if self == Self::OtherAddresses {
             // Packets of a kilobyte.
-            Self::OtherAddresses => 10_000.0,
-            Self::WrongVrid
-            | Self::BadChecksum
-            | Self::InventedSenders
-            | Self::Truncated
-            | Self::WrongVersion
-            | Self::WrongTtl
-            | Self::WrongPassword
-            | Self::LowerPriority
-            | Self::ManyRouters
-            | Self::Claims => 50_000.0,
+            10_000.0
+        } else {
+            50_000.0
         }
     }
 
     /// Allowed growth of memory, in KiB: one stored byte per packet would exceed it.
-    pub(crate) const fn most_growth(self) -> i64 {
-        match self {
-            // Buffers of the clients that are connected at the same time.
-            Self::Clients => 4096,
+    pub(crate) fn most_growth(self) -> i64 {
+        if matches!(self, Self::OtherAddresses | Self::Clients) {
             // A silent backup keeps 1,024 packets of the wire, here of a kilobyte, and reads a whole socket buffer
-            // at once.
-            Self::OtherAddresses => 4096,
-            Self::Nothing
-            | Self::WrongVrid
-            | Self::BadChecksum
-            | Self::InventedSenders
-            | Self::Truncated
-            | Self::WrongVersion
-            | Self::WrongTtl
-            | Self::WrongPassword
-            | Self::LowerPriority
-            | Self::ManyRouters
+            // at once. Clients have buffers as long as they are connected.
+            4096
+        } else {
             // First use of code and of tables with a fixed limit.
-            | Self::Claims => 512,
+            512
         }
     }
 
     /// The attacked routers: VRID and addresses.
     pub(crate) fn routers(self) -> Vec<(u8, Vec<Ipv4Addr>)> {
-        match self {
-            Self::OtherAddresses => {
-                let addresses = (1..=255).map(|octet| Ipv4Addr::new(10, 77, 2, octet));
-                vec![(VRID, addresses.collect())]
-            }
-            Self::ManyRouters => (1..=ROUTERS)
-                .map(|vrid| (vrid, vec![Ipv4Addr::new(10, 77, 3, vrid)]))
-                .collect(),
-            Self::Nothing
-            | Self::WrongVrid
-            | Self::BadChecksum
-            | Self::InventedSenders
-            | Self::Truncated
-            | Self::WrongVersion
-            | Self::WrongTtl
-            | Self::WrongPassword
-            | Self::LowerPriority
-            | Self::Claims
-            | Self::Clients => vec![(VRID, vec![VIP])],
+        if self == Self::ManyRouters {
+            let of = |vrid| (vrid, vec![Ipv4Addr::new(10, 77, 3, vrid)]);
+            return (1..=ROUTERS).map(of).collect();
         }
+        let addresses = if self == Self::OtherAddresses {
+            let addresses = (1..=255).map(|octet| Ipv4Addr::new(10, 77, 2, octet));
+            addresses.collect()
+        } else {
+            vec![VIP]
+        };
+        vec![(VRID, addresses)]
     }
 
     /// Builds the frames, from `source` to `destination`.

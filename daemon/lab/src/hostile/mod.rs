@@ -2,8 +2,8 @@
 //! state, as fast as one sender can, and measures transitions, advertisements, memory and log lines
 //! of master and backup.
 //!
-//! `attack` builds the packets, `clients` disturbs the daemon's sockets, `fixture` contains the attacked hosts and the observations, `table`
-//! prints the results.
+//! `attack` builds the packets, `clients` disturbs the daemon's sockets, `fixture` contains the attacked
+//! hosts and the observations, `table` prints the results.
 //!
 //! A daemon cannot keep its timers while it is not scheduled: lateness that a stall of the machine
 //! explains is subtracted for both daemons, and an attack with a problem during a stall is

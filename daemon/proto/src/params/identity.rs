@@ -21,7 +21,7 @@ pub(crate) struct Identity {
 impl Identity {
     /// Whether both are one virtual router: interface, VRID and version are the same, and so is a family. A
     /// router that gains or loses the other family stays the same.
-    fn is_same(&self, other: &Self) -> bool {
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
         let Self {
             interface,
             vrid,

@@ -13,7 +13,7 @@ use crate::engine::Engine;
 use crate::events::{Input, Output, Report};
 use crate::invariants::Invariants;
 use crate::params::{
-    Announcements, Authentication, Effect, GroupParams, HmacMode, NodeParams, Peer, RouterParams,
+    Announcements, Authentication, Effect, GroupParams, HmacMode, Identity, NodeParams, Peer,
     TrackerKind, TrackerParams, Unicast, Verdict,
 };
 use crate::reasons::Loss;
@@ -183,7 +183,7 @@ const OTHER: &str = " (renamed)";
 /// Present names of the routers of the second engine.
 #[derive(Default)]
 struct Names {
-    known: BTreeMap<Arc<str>, (RouterParams, bool)>,
+    known: BTreeMap<Arc<str>, (Identity, bool)>,
 }
 
 impl Names {
@@ -191,16 +191,12 @@ impl Names {
     fn change(&mut self, mut params: NodeParams) -> NodeParams {
         let mut known = BTreeMap::new();
         for (name, router) in &params.routers {
-            let stays = |former: &RouterParams| {
-                let mut families = Family::ALL.into_iter();
-                former.is_same_router(router)
-                    && families.any(|it| former.speaks(it) && router.speaks(it))
-            };
+            let identity = Identity::from(router);
             let is_other = match self.known.get(name) {
-                Some((former, is_other)) => *is_other != stays(former),
+                Some((former, is_other)) => *is_other != former.is_same(&identity),
                 None => false,
             };
-            known.insert(Arc::clone(name), (router.clone(), is_other));
+            known.insert(Arc::clone(name), (identity, is_other));
         }
         self.known = known;
         let new = |name: &Arc<str>| match self.known.get(name) {
