@@ -121,6 +121,20 @@ def assert_writes(host, what, bound):
     assert gap <= bound, figures
 
 
+def power_off(host, other, what):
+    """Takes the power of the master, and waits until the other host serves."""
+    host.crash()
+    wait_for_server(other)
+    assert_writes(other, what, 60)
+
+
+def power_on(host):
+    """Waits until the host is a backup with all writes."""
+    host.start()
+    wait_for_state(host, "backup")
+    wait_for_disks(host, "UpToDate/UpToDate")
+
+
 def forget():
     longest_gap(client, "answers")
 
@@ -184,23 +198,15 @@ with subtest("the master steps down at once: the promotion waits until its units
     assert_writes(nfs2, "step-down of the other", 60)
 
 with subtest("the master loses its power: the other host takes over with all lines"):
-    nfs2.crash()
-    wait_for_server(nfs1)
-    assert_writes(nfs1, "power-off", 60)
+    power_off(nfs2, nfs1, "power-off")
 
 with subtest("the lost host is back: a backup once its disk has all writes"):
-    nfs2.start()
-    wait_for_state(nfs2, "backup")
-    wait_for_disks(nfs2, "UpToDate/UpToDate")
+    power_on(nfs2)
     assert_writes(nfs1, "return after a power-off", 15)
 
 with subtest("the host that returned has the lines that were written without it"):
-    nfs1.crash()
-    wait_for_server(nfs2)
-    assert_writes(nfs2, "power-off of the other", 60)
-    nfs1.start()
-    wait_for_state(nfs1, "backup")
-    wait_for_disks(nfs1, "UpToDate/UpToDate")
+    power_off(nfs1, nfs2, "power-off of the other")
+    power_on(nfs1)
     forget()
 
 with subtest("only VRRP is cut: the backup cannot become primary, and the data have one writer"):
