@@ -87,4 +87,6 @@ STORIES: dict[str, Callable[[], dict[str, dict[str, Any]]]] = {
 }
 
 # Packages that only one story needs: its image has them in addition.
-PACKAGES = {"nfs": ["drbd-utils", "e2fsprogs", "nfs-kernel-server", "openssh-server"]}
+PACKAGES = {
+    "nfs": ["drbd-utils", "e2fsprogs", "iputils-ping", "nfs-kernel-server", "openssh-server"],
+}
