@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::params::AddressForm;
+use crate::params::{AddressForm, Identity};
 use crate::snapshot::Counters;
 use crate::time::Instant;
 use crate::types::{Family, InterfaceAddress, InterfaceIndex, Priority, State, Version, Vrid};
@@ -108,6 +108,17 @@ pub struct RouterCheckpoint {
     pub counters: Counters,
     /// Last transitions, the latest one last.
     pub history: Vec<TransitionCheckpoint>,
+}
+
+impl From<&RouterCheckpoint> for Identity {
+    fn from(left: &RouterCheckpoint) -> Self {
+        Self {
+            interface: Arc::clone(&left.interface),
+            vrid: left.virtual_router_id,
+            version: left.version,
+            families: left.sources.iter().map(|it| Family::of(*it)).collect(),
+        }
+    }
 }
 
 /// State of a router with its timers.

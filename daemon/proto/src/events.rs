@@ -6,17 +6,15 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
 use crate::checkpoint::Checkpoint;
 use crate::limiter::Matter;
 use crate::operator::{CommandChange, CommandKey, StandingCommand};
-use crate::params::{AddressOptions, LvsSync, NodeParams, Renames, Verdict};
+use crate::params::{AddressOptions, LvsRole, LvsSync, NodeParams, Renames, Verdict};
 use crate::reasons::{Cause, FaultReason, Loss, Unreceived};
 use crate::routing::{Route, Routed, Rule};
 use crate::time::Instant;
 use crate::types::{Family, InterfaceAddress, InterfaceIndex, MacAddress, Priority, State, Vrid};
-use crate::wire::DropCause;
+use crate::wire::{DropCause, Packet};
 
 /// Input of the engine: an event, or a request of the operator.
 #[derive(Debug)]
@@ -194,23 +192,6 @@ pub struct Link {
     pub alternative_names: Arc<[Arc<str>]>,
 }
 
-/// A received packet: the fields of its IP header that matter, and the payload.
-#[derive(Clone, Copy, Debug)]
-pub struct Packet<'a> {
-    /// Time of arrival, which may be before the input. A later time counts as the present.
-    pub at: Instant,
-    /// Receiving interface.
-    pub interface: InterfaceIndex,
-    /// Source address.
-    pub source: IpAddr,
-    /// Destination address: the multicast group, or an address of this host.
-    pub destination: IpAddr,
-    /// TTL or hop limit as received.
-    pub hop_limit: u8,
-    /// The VRRP message.
-    pub payload: &'a [u8],
-}
-
 /// ARP packets with an address as the sender's, or neighbour advertisements for it (RFC 5227 section 1.1: a
 /// conflicting ARP packet). Packets that this host sends may be among them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -300,47 +281,6 @@ pub struct Solicitation {
     pub target: IpAddr,
 }
 
-/// Event that is due at [`Engine::poll_timeout`](crate::Engine::poll_timeout).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Due {
-    /// Next advertisement of a master.
-    Advertisement,
-    /// Next announcement of a master's addresses.
-    Announcement,
-    /// Take-over of a backup, unless an advertisement of the master arrives before.
-    TakeOver,
-    /// Begin of the watch of the wire, because a master is silent: see
-    /// [`Engine::watched`](crate::Engine::watched).
-    Watch,
-    /// Change of a tracker's verdict, unless a result confirms the present one before.
-    Verdict,
-    /// End of the grace period for a missing interface or address.
-    Grace,
-    /// End of a contest: the other master has gone.
-    Contest,
-    /// End of a hand-over without a successor.
-    HandOver,
-    /// End of a standing command of the operator.
-    Command,
-}
-
-impl fmt::Display for Due {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Advertisement => "advertisement",
-            Self::Announcement => "announcement",
-            Self::TakeOver => "take-over",
-            Self::Watch => "watch",
-            Self::Verdict => "verdict",
-            Self::Grace => "grace",
-            Self::Contest => "contest",
-            Self::HandOver => "hand-over",
-            Self::Command => "command",
-        })
-    }
-}
-
 /// Addresses that the kernel should hold for one router on one interface, of one family. A desired
 /// state, not a command: the caller compares it with the kernel's state, so it may be repeated at
 /// any time.
@@ -417,25 +357,6 @@ pub struct DesiredLvs {
     /// Role of the only sync daemon that should run. `None` if none of this daemon should run; sync
     /// daemons of other programs are not affected.
     pub role: Option<LvsRole>,
-}
-
-/// Role of the IPVS sync daemon.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LvsRole {
-    /// Sends the state of the local connections.
-    Master,
-    /// Receives the connections of the master.
-    Backup,
-}
-
-impl fmt::Display for LvsRole {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Master => "master",
-            Self::Backup => "backup",
-        })
-    }
 }
 
 /// An event that the operator may want to know.

@@ -29,13 +29,15 @@ pub mod wire;
 pub use engine::Engine;
 pub use events::{
     AddressConflict, Advertisement, Announcement, Desired, DesiredDevice, DesiredLvs,
-    DesiredRouting, DeviceState, Due, HandOverEnd, Input, Link, LvsRole, Output, Packet, Report,
-    Solicitation, Transition,
+    DesiredRouting, DeviceState, HandOverEnd, Input, Link, Output, Report, Solicitation,
+    Transition,
 };
 pub use limiter::Matter;
-pub use reasons::{Cause, FaultReason, Loss, Unreceived};
+pub use params::LvsRole;
+pub use reasons::{Cause, Due, FaultReason, Loss, Unreceived};
 pub use time::{Human, Instant};
 pub use types::{
     AddressLabel, AdvertInterval, Family, InterfaceAddress, InterfaceIndex, MacAddress,
     ParseAddressError, Password, Priority, State, Version, Vrid, is_link_local,
 };
+pub use wire::Packet;

@@ -15,17 +15,16 @@
 //! to run now, [`ended`](Scheduler::ended) takes its result, and
 //! [`poll_timeout`](Scheduler::poll_timeout) is the time of the next call.
 
+pub(crate) mod event;
 mod queue;
 
-use core::fmt;
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
 pub use self::queue::Then;
 
+pub use self::event::Event;
 use self::queue::Queue;
 use crate::checkpoint::Notified;
 use crate::events::Transition;
@@ -125,45 +124,6 @@ impl<C: Clone> Notify<C> {
             Event::Contested => &self.contested,
         };
         own.iter().chain(&self.any).cloned().collect()
-    }
-}
-
-/// Event that is notified, by the key of its command in the configuration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Event {
-    /// Transition to master.
-    Master,
-    /// Transition to backup.
-    Backup,
-    /// Transition to fault.
-    Fault,
-    /// End of the subject.
-    Stop,
-    /// End of a contest: no transition.
-    Contested,
-}
-
-impl From<State> for Event {
-    fn from(to: State) -> Self {
-        match to {
-            State::Init => Self::Stop,
-            State::Backup => Self::Backup,
-            State::Master => Self::Master,
-            State::Fault => Self::Fault,
-        }
-    }
-}
-
-impl fmt::Display for Event {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Master => "master",
-            Self::Backup => "backup",
-            Self::Fault => "fault",
-            Self::Stop => "stop",
-            Self::Contested => "contested",
-        })
     }
 }
 

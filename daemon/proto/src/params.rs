@@ -25,7 +25,7 @@ pub use self::changes::changes;
 pub use self::group::GroupParams;
 pub(crate) use self::identity::Identity;
 pub use self::identity::Renames;
-pub use self::lvs::LvsSync;
+pub use self::lvs::{LvsRole, LvsSync};
 pub use self::unicast::{Peer, Unicast};
 
 /// Parameters of one node. The keys are names; a reload compares routers, trackers and groups by

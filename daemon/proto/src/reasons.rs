@@ -1,10 +1,12 @@
-//! Reasons: the cause of a transition, the reason of a fault, and the reason of a loss. Log, status
-//! and tests show their texts.
+//! Reasons: the cause of a transition, the reason of a fault, the reason of a loss, and the event for which a
+//! deadline was set. Log, status and tests show their texts.
 
 use core::fmt;
 use core::net::IpAddr;
 use core::time::Duration;
 use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
 
 use crate::operator::CommandKind;
 use crate::time::Human;
@@ -466,5 +468,46 @@ impl fmt::Display for FaultReason {
                 fault_reason,
             } => write!(f, "with {member}: {fault_reason}"),
         }
+    }
+}
+
+/// Event that is due at [`Engine::poll_timeout`](crate::Engine::poll_timeout).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Due {
+    /// Next advertisement of a master.
+    Advertisement,
+    /// Next announcement of a master's addresses.
+    Announcement,
+    /// Take-over of a backup, unless an advertisement of the master arrives before.
+    TakeOver,
+    /// Begin of the watch of the wire, because a master is silent: see
+    /// [`Engine::watched`](crate::Engine::watched).
+    Watch,
+    /// Change of a tracker's verdict, unless a result confirms the present one before.
+    Verdict,
+    /// End of the grace period for a missing interface or address.
+    Grace,
+    /// End of a contest: the other master has gone.
+    Contest,
+    /// End of a hand-over without a successor.
+    HandOver,
+    /// End of a standing command of the operator.
+    Command,
+}
+
+impl fmt::Display for Due {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Advertisement => "advertisement",
+            Self::Announcement => "announcement",
+            Self::TakeOver => "take-over",
+            Self::Watch => "watch",
+            Self::Verdict => "verdict",
+            Self::Grace => "grace",
+            Self::Contest => "contest",
+            Self::HandOver => "hand-over",
+            Self::Command => "command",
+        })
     }
 }

@@ -39,14 +39,13 @@ use core::fmt;
 use core::net::IpAddr;
 use core::time::Duration;
 
+pub(crate) use self::backup::Sighting;
 use self::backup::{Backup, Heard};
 use self::hold_down::{BURST, HoldDown};
 use self::master::Master;
-pub(crate) use self::member::Sighting;
 use crate::checkpoint::PhaseCheckpoint;
-use crate::events::Due;
 use crate::params::Announcements;
-use crate::reasons::{Cause, FaultReason};
+use crate::reasons::{Cause, Due, FaultReason};
 use crate::time::{Human, Instant};
 use crate::types::{AdvertInterval, Family, Priority, State, Version};
 use crate::wire::Advert;

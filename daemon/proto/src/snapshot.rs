@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::events::{Due, LvsRole};
-use crate::notify::Event;
+use crate::notify::event::Event;
 use crate::operator::CommandKind;
-use crate::params::HmacMode;
+use crate::params::{HmacMode, LvsRole};
+use crate::reasons::Due;
 use crate::types::{Family, InterfaceAddress, Priority, State, Version, Vrid};
 use crate::wire::hmac::KeyId;
 use crate::wire::{ChecksumForm, DropCounts};

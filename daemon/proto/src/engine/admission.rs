@@ -21,11 +21,11 @@ use core::time::Duration;
 use super::address_list::Comparison;
 use super::instance::Instance;
 use super::{Engine, RouterId};
-use crate::events::Packet;
 use crate::params::{Authentication, HmacMode};
 use crate::replay::Sender;
 use crate::time::{Human, Instant};
 use crate::types::{Family, MacAddress, State, Version};
+use crate::wire::Packet;
 use crate::wire::hmac::{TRAILER_LEN, Trailer};
 use crate::wire::{Advert, Auth, DropCause, Expected, HOP_LIMIT, Received};
 

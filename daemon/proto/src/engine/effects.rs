@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::instance::Attachment;
+use super::instance::attachment::Attachment;
 use super::{Engine, RouterId};
 use crate::events::{
     Advertisement, Announcement, Desired, DesiredDevice, DesiredRouting, DeviceState, Output,

@@ -4,7 +4,7 @@ use core::net::IpAddr;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::instance::Attachment;
+use super::instance::attachment::Attachment;
 use crate::events::Link;
 use crate::params::RouterParams;
 use crate::reasons::FaultReason;

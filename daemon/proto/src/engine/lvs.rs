@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::Engine;
 use super::instance::Instance;
-use crate::events::{DesiredLvs, LvsRole, Output};
+use crate::events::{DesiredLvs, Output};
+use crate::params::LvsRole;
 use crate::types::State;
 
 impl Engine {

@@ -12,12 +12,10 @@ mod address_list;
 mod admission;
 mod conditions;
 mod configure;
-mod conflict;
 mod destinations;
 mod effects;
 mod grace;
 mod group;
-mod hand_over;
 mod instance;
 mod interfaces;
 mod lvs;
@@ -28,7 +26,6 @@ mod rejections;
 mod resume;
 mod routing;
 mod solicit;
-mod unsent;
 mod witness;
 
 use core::net::IpAddr;
@@ -37,16 +34,18 @@ use std::sync::Arc;
 
 use self::destinations::Names;
 use self::group::Group;
-use self::instance::{Attachment, Instance};
+use self::instance::Instance;
+use self::instance::attachment::Attachment;
 use self::interfaces::Interfaces;
 use crate::checkpoint::Checkpoint;
 use crate::deadlines::Deadlines;
 use crate::events::{
-    DesiredLvs, DeviceState, Due, HandOverEnd, Input, Link, Output, Report, Solicitation,
+    DesiredLvs, DeviceState, HandOverEnd, Input, Link, Output, Report, Solicitation,
 };
 use crate::limiter::Limiter;
 use crate::operator::StandingCommands;
 use crate::params::{TrackerKind, Verdict};
+use crate::reasons::Due;
 use crate::reasons::{Cause, FaultReason, Loss};
 use crate::routing::Routed;
 use crate::snapshot::{NextStatus, RouterStatus, Snapshot, TrackerStatus};

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use super::admission::{Admitted, Learned, Rejected};
 use super::{Engine, RouterId};
-use crate::events::{Output, Packet, Report};
+use crate::events::{Output, Report};
 use crate::limiter::{Matter, Subject, Verdict};
 use crate::params::Authentication;
 use crate::router::Sighting;
 use crate::time::Instant;
 use crate::wire::DropCause;
+use crate::wire::Packet;
 
 impl Engine {
     pub(super) fn handle_packet(&mut self, now: Instant, packet: &Packet<'_>) {

@@ -21,12 +21,13 @@ use std::sync::Arc;
 use super::admission::Learned;
 use super::instance::Instance;
 use super::{Engine, RouterId};
-use crate::events::{Output, Packet, Report};
+use crate::events::{Output, Report};
 use crate::limiter::Matter;
 use crate::reasons::Unreceived;
 use crate::router::Sighting;
 use crate::time::Instant;
 use crate::types::{Family, InterfaceIndex, State, Vrid};
+use crate::wire::Packet;
 
 impl Engine {
     /// Returns the interfaces and VRIDs of the routers that watch the wire.

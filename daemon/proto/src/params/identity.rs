@@ -4,18 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::RouterParams;
-use crate::checkpoint::RouterCheckpoint;
 use crate::types::{Family, Version, Vrid};
 
 /// Identity of a virtual router: two configurations with the same one are one router, under any names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Identity {
-    interface: Arc<str>,
-    vrid: Vrid,
-    version: Version,
+    pub(crate) interface: Arc<str>,
+    pub(crate) vrid: Vrid,
+    pub(crate) version: Version,
     /// Families of the addresses; each family is a separate virtual router on the network (RFC 9568 section
     /// 5.2.9). Empty, because unknown, for a router of an earlier process without a source address.
-    families: BTreeSet<Family>,
+    pub(crate) families: BTreeSet<Family>,
 }
 
 impl Identity {
@@ -44,17 +43,6 @@ impl From<&RouterParams> for Identity {
             vrid: params.vrid,
             version: params.version,
             families: families.filter(|it| params.speaks(*it)).collect(),
-        }
-    }
-}
-
-impl From<&RouterCheckpoint> for Identity {
-    fn from(left: &RouterCheckpoint) -> Self {
-        Self {
-            interface: Arc::clone(&left.interface),
-            vrid: left.virtual_router_id,
-            version: left.version,
-            families: left.sources.iter().map(|it| Family::of(*it)).collect(),
         }
     }
 }

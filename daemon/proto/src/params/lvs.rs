@@ -1,7 +1,10 @@
 //! Synchronisation of IPVS connections between hosts.
 
+use core::fmt;
 use core::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
 
 /// Parameters of the kernel's IPVS sync daemon (ipvsadm(8), `--start-daemon`). On the master it
 /// sends the state of the connections that IPVS forwards; on backups it receives them, so that
@@ -55,6 +58,25 @@ impl LvsSync {
     /// Largest possible length of a message to `group`.
     pub const fn longest(group: IpAddr) -> u16 {
         u16::MAX - headers(group)
+    }
+}
+
+/// Role of the IPVS sync daemon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LvsRole {
+    /// Sends the state of the local connections.
+    Master,
+    /// Receives the connections of the master.
+    Backup,
+}
+
+impl fmt::Display for LvsRole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Master => "master",
+            Self::Backup => "backup",
+        })
     }
 }
 

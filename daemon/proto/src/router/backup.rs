@@ -7,13 +7,35 @@
 use core::net::IpAddr;
 use core::time::Duration;
 
-use super::member::Sighting;
 use super::{Families, HoldOff, Settings, down_interval, skew};
 use crate::checkpoint::{HeardCheckpoint, LegCheckpoint};
 use crate::reasons::Cause;
 use crate::time::Instant;
 use crate::types::{AdvertInterval, Family};
 use crate::wire::Advert;
+
+/// Sighting of another router: its last advertisement, from which a router that steps down starts
+/// to follow it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Sighting {
+    pub(crate) from: IpAddr,
+    pub(crate) priority: u8,
+    pub(crate) interval: AdvertInterval,
+    /// Arrival of the advertisement.
+    pub(crate) at: Instant,
+}
+
+impl Sighting {
+    /// Sighting of the sender `from` of an advertisement that arrived at `at`.
+    pub(crate) const fn new(at: Instant, advert: &Advert<'_>, from: IpAddr) -> Self {
+        Self {
+            from,
+            priority: advert.priority,
+            interval: advert.interval,
+            at,
+        }
+    }
+}
 
 #[derive(Debug)]
 pub(super) struct Backup {

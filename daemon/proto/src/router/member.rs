@@ -3,36 +3,13 @@
 use core::net::IpAddr;
 use core::time::Duration;
 
-use super::backup::Backup;
+use super::backup::{Backup, Sighting};
 use super::master::Master;
 use super::{Families, Phase, Reaction, Router, Send, Settings, down_interval};
 use crate::reasons::Cause;
 use crate::time::Instant;
 use crate::types::{AdvertInterval, Family, State};
 use crate::wire::Advert;
-
-/// Sighting of another router: its last advertisement, from which a router that steps down starts
-/// to follow it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Sighting {
-    pub(crate) from: IpAddr,
-    pub(crate) priority: u8,
-    pub(crate) interval: AdvertInterval,
-    /// Arrival of the advertisement.
-    pub(crate) at: Instant,
-}
-
-impl Sighting {
-    /// Sighting of the sender `from` of an advertisement that arrived at `at`.
-    pub(crate) const fn new(at: Instant, advert: &Advert<'_>, from: IpAddr) -> Self {
-        Self {
-            from,
-            priority: advert.priority,
-            interval: advert.interval,
-            at,
-        }
-    }
-}
 
 impl Router {
     /// Time at which a backup knows of no master in a family any more. `None` if the router does

@@ -16,13 +16,12 @@
 //! ```
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use core::ops::Range;
 
 use super::checksum::{self, ChecksumForm};
 use super::hmac::TRAILER_LEN;
-use super::{DropCause, PRIORITY_RESIGN, carp};
-use crate::events::Packet;
+use super::{DropCause, PRIORITY_RESIGN, carp, field};
 use crate::types::{AdvertInterval, Family, Password, Version, Vrid};
+use crate::wire::Packet;
 
 /// Message type of an advertisement, the only one (RFC 9568 section 5.2.2).
 pub(super) const TYPE_ADVERTISEMENT: u8 = 1;
@@ -30,22 +29,6 @@ pub(super) const TYPE_ADVERTISEMENT: u8 = 1;
 /// Authentication types of RFC 2338 section 5.3.6; RFC 3768 keeps only 0.
 pub(super) const AUTH_NONE: u8 = 0;
 pub(super) const AUTH_PASS: u8 = 1;
-
-/// Offsets of the fields.
-pub(super) mod field {
-    use super::Range;
-
-    pub(in crate::wire) const VERSION_TYPE: usize = 0;
-    pub(in crate::wire) const VRID: usize = 1;
-    pub(in crate::wire) const PRIORITY: usize = 2;
-    pub(in crate::wire) const COUNT: usize = 3;
-    pub(in crate::wire) const AUTH_TYPE: usize = 4;
-    pub(in crate::wire) const INTERVAL_SECONDS: usize = 5;
-    pub(in crate::wire) const INTERVAL_CENTISECONDS: Range<usize> = 4..6;
-    pub(in crate::wire) const CHECKSUM: Range<usize> = 6..8;
-    pub(in crate::wire) const HEADER_LEN: usize = 8;
-    pub(in crate::wire) const AUTH_DATA_LEN: usize = 8;
-}
 
 /// Content of an advertisement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

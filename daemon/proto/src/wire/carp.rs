@@ -31,8 +31,8 @@ mod tests {
     use core::net::Ipv4Addr;
 
     use super::*;
-    use crate::events::Packet;
     use crate::types::{AdvertInterval, InterfaceIndex, Version};
+    use crate::wire::Packet;
     use crate::wire::{AddressList, Advert, Auth, ChecksumForm, DropCause, Expected, HOP_LIMIT};
 
     const SENDER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 9);

@@ -30,9 +30,8 @@ use ::hmac::{Hmac, KeyInit as _, Mac as _};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
-use super::DropCause;
-use super::advert::field;
 use super::checksum;
+use super::{DropCause, field};
 
 /// Length of the trailer in bytes.
 pub const TRAILER_LEN: usize = 28;

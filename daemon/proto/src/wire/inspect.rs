@@ -4,12 +4,13 @@
 //! [`inspect`] reports what the fields say, and what is wrong with them.
 
 use super::advert::{
-    AUTH_NONE, AUTH_PASS, AddressList, TYPE_ADVERTISEMENT, address_len, check_checksum, field,
+    AUTH_NONE, AUTH_PASS, AddressList, TYPE_ADVERTISEMENT, address_len, check_checksum,
 };
+use super::field;
 use super::hmac::Trailer;
 use super::{ChecksumForm, DropCause, carp, checksum};
-use crate::events::Packet;
 use crate::types::{AdvertInterval, Family, Version, Vrid};
+use crate::wire::Packet;
 
 /// Fields of an advertisement as they stand in the packet. A password is left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,6 +11,7 @@ mod cause;
 mod checksum;
 pub mod echo;
 pub mod ethernet;
+mod field;
 pub mod hmac;
 mod inspect;
 pub mod ipv4;
@@ -19,7 +20,8 @@ pub mod ndisc;
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::types::Family;
+use crate::time::Instant;
+use crate::types::{Family, InterfaceIndex};
 
 pub use advert::{AddressList, Advert, Auth, Expected, Received, most_addresses};
 pub use cause::{DropCause, DropCounts};
@@ -49,3 +51,20 @@ pub const HOP_LIMIT: u8 = 255;
 
 /// Priority in the last advertisement of a master that resigns (RFC 9568 section 5.2.4).
 pub const PRIORITY_RESIGN: u8 = 0;
+
+/// A received packet: the fields of its IP header that matter, and the payload.
+#[derive(Clone, Copy, Debug)]
+pub struct Packet<'a> {
+    /// Time of arrival, which may be before the input. A later time counts as the present.
+    pub at: Instant,
+    /// Receiving interface.
+    pub interface: InterfaceIndex,
+    /// Source address.
+    pub source: IpAddr,
+    /// Destination address: the multicast group, or an address of this host.
+    pub destination: IpAddr,
+    /// TTL or hop limit as received.
+    pub hop_limit: u8,
+    /// The VRRP message.
+    pub payload: &'a [u8],
+}

@@ -3,8 +3,9 @@
 use core::time::Duration;
 
 use super::rig::*;
-use crate::events::{Due, Input, Link};
+use crate::events::{Input, Link};
 use crate::params::{Effect, GroupParams, RouterParams};
+use crate::reasons::Due;
 use crate::reasons::Loss;
 use crate::routing::Routed;
 use crate::types::{AdvertInterval, InterfaceIndex, Priority, State};

@@ -3,8 +3,9 @@
 use core::time::Duration;
 
 use super::rig::*;
-use crate::events::{Due, Input, Link};
+use crate::events::{Input, Link};
 use crate::params::{Effect, GroupParams, NodeParams, RouterParams};
+use crate::reasons::Due;
 use crate::types::{AdvertInterval, State, Version};
 
 const RELEASED: &str = "on 2 hold [], release [192.168.224.100/24]";

@@ -4,9 +4,10 @@ use core::net::IpAddr;
 use core::time::Duration;
 
 use super::rig::*;
-use crate::events::{Advertisement, Input, Output, Packet};
+use crate::events::{Advertisement, Input, Output};
 use crate::params::{AntiReplay, Authentication, HmacMode, RouterParams};
 use crate::types::{State, Version};
+use crate::wire::Packet;
 use crate::wire::hmac::{Sequence, TRAILER_LEN, Trailer};
 use crate::wire::{Auth, ChecksumForm, DropCause};
 

@@ -3,8 +3,9 @@
 use core::time::Duration;
 
 use super::rig::*;
-use crate::events::{Due, Input};
+use crate::events::Input;
 use crate::params::NodeParams;
+use crate::reasons::Due;
 use crate::types::{AdvertInterval, Priority, State, Vrid};
 
 // RFC 9568 6.4.2 MUST NOT: answer ARP requests for a virtual address

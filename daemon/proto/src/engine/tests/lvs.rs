@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::rig::*;
-use crate::events::{Input, LvsRole};
+use crate::events::Input;
+use crate::params::LvsRole;
 use crate::params::{Effect, LvsSync, RouterParams};
 use crate::time::Instant;
 

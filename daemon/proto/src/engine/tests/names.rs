@@ -5,9 +5,10 @@ use core::net::IpAddr;
 
 use super::rig::*;
 use super::unicast::*;
-use crate::events::{Input, Packet};
+use crate::events::Input;
 use crate::params::{Authentication, GroupParams, HmacMode, RouterParams};
 use crate::types::{AdvertInterval, State, Version};
+use crate::wire::Packet;
 use crate::wire::{AddressList, Advert, Auth, ChecksumForm, DropCause, PRIORITY_RESIGN};
 
 pub(super) fn resolved<'a>(name: &'a str, addresses: &'a [IpAddr]) -> Input<'a> {

@@ -4,8 +4,9 @@ use core::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use super::rig::*;
-use crate::events::{Advertisement, Input, Output, Packet};
+use crate::events::{Advertisement, Input, Output};
 use crate::types::{AdvertInterval, Password, Priority, State, Version, Vrid};
+use crate::wire::Packet;
 use crate::wire::{AddressList, Advert, Auth, ChecksumForm, DropCause, GROUP_V4};
 
 // RFC 9568 7.1 MUST: a packet that fails a check is discarded

@@ -3,8 +3,8 @@
 use core::net::Ipv4Addr;
 
 use super::rig::*;
-use crate::events::Due;
 use crate::params::GroupParams;
+use crate::reasons::Due;
 use crate::snapshot::{HoldOffReason, NextStatus, RouterStatus};
 use crate::types::{AdvertInterval, State};
 use crate::wire::ChecksumForm;

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use crate::engine::Engine;
 use crate::events::{
-    Advertisement, Announcement, Desired, DesiredLvs, DesiredRouting, Input, Link, Output, Packet,
-    Report, Solicitation,
+    Advertisement, Announcement, Desired, DesiredLvs, DesiredRouting, Input, Link, Output, Report,
+    Solicitation,
 };
 use crate::params::{
     AddressOptions, AntiReplay, Effect, HmacMode, HmacParams, NodeParams, RouterParams, Track,
@@ -21,6 +21,7 @@ use crate::types::{
     AdvertInterval, Family, InterfaceAddress, InterfaceIndex, MacAddress, Priority, State, Version,
     Vrid,
 };
+use crate::wire::Packet;
 use crate::wire::hmac::{self, Key, KeyId, Sequence, TRAILER_LEN};
 use crate::wire::{AddressList, Advert, Auth, ChecksumForm, GROUP_V4, GROUP_V6, group};
 

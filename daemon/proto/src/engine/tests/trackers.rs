@@ -1,8 +1,9 @@
 //! Trackers: results that lead to faults and priorities.
 
 use super::rig::*;
-use crate::events::{Due, Input};
+use crate::events::Input;
 use crate::params::{Effect, NodeParams, TrackerKind, TrackerParams, Verdict};
+use crate::reasons::Due;
 use crate::types::State;
 
 #[test]

@@ -4,9 +4,10 @@ use core::net::IpAddr;
 use std::sync::Arc;
 
 use super::rig::*;
-use crate::events::{Advertisement, Input, Output, Packet};
+use crate::events::{Advertisement, Input, Output};
 use crate::params::{Authentication, HmacMode, Peer, RouterParams, Unicast, VirtualMac};
 use crate::types::{Family, MacAddress, State};
+use crate::wire::Packet;
 use crate::wire::hmac::{Sequence, TRAILER_LEN, Trailer};
 use crate::wire::{Advert, ChecksumForm, DropCause, GROUP_V4, GROUP_V6, PRIORITY_RESIGN};
 

@@ -5,11 +5,13 @@ use core::time::Duration;
 
 use super::rig::*;
 use super::unicast::{ip, peers};
-use crate::events::{Due, Input, Packet};
+use crate::events::Input;
 use crate::params::{Authentication, GroupParams, HmacMode, NodeParams, RouterParams};
+use crate::reasons::Due;
 use crate::time::Instant;
 use crate::types::State;
 use crate::wire::ChecksumForm;
+use crate::wire::Packet;
 use crate::wire::hmac::Sequence;
 
 const WITHHELD: &str = "VI_1: withheld: advertisements from 192.168.224.11 arrive on eth1 and are dropped \

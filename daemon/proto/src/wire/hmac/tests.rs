@@ -4,9 +4,9 @@ use super::super::{
     AddressList, Advert, Auth, ChecksumForm, Expected, GROUP_V4, GROUP_V6, HOP_LIMIT,
 };
 use super::*;
-use crate::events::Packet;
 use crate::time::Instant;
 use crate::types::{AdvertInterval, Family, InterfaceIndex, Version, Vrid};
+use crate::wire::Packet;
 
 fn id(number: u8) -> KeyId {
     KeyId::new(number).unwrap()

@@ -14,8 +14,8 @@
 
 use std::sync::Arc;
 
-use super::instance::Instance;
-use super::{Engine, RouterId};
+use super::Instance;
+use crate::engine::{Engine, RouterId};
 use crate::reasons::Cause;
 use crate::snapshot::UnsentStatus;
 use crate::time::Instant;
@@ -23,13 +23,13 @@ use crate::types::{Family, InterfaceIndex, Vrid};
 
 /// Advertisements of one family that the kernel rejected.
 #[derive(Clone, Debug)]
-pub(super) struct Unsent {
+pub(in crate::engine) struct Unsent {
     since: Instant,
     error: Arc<str>,
 }
 
 impl Engine {
-    pub(super) fn handle_unsent(
+    pub(in crate::engine) fn handle_unsent(
         &mut self,
         now: Instant,
         endpoint: (InterfaceIndex, Family, Vrid),
@@ -71,7 +71,7 @@ impl Engine {
     }
 
     /// Forgets all errors: the configuration is new.
-    pub(super) fn forget_unsent(&mut self) {
+    pub(in crate::engine) fn forget_unsent(&mut self) {
         for instance in &mut self.instances {
             instance.unsent = [None, None];
             instance.router.set_unsent(false);
@@ -79,7 +79,7 @@ impl Engine {
     }
 
     /// Returns the members of the router's group, or the router alone.
-    pub(super) fn united(&self, id: RouterId) -> Vec<RouterId> {
+    pub(in crate::engine) fn united(&self, id: RouterId) -> Vec<RouterId> {
         match self.instances[id].group {
             Some(group) => self.groups[group].members.clone(),
             None => vec![id],
@@ -89,7 +89,7 @@ impl Engine {
     /// Makes the routers backups again, if they preempted a master in this turn.
     fn abandon_preemption(&mut self, now: Instant, routers: &[RouterId]) {
         let mut preempted = routers.iter().filter_map(|id| {
-            let (at, cause) = self.instances[*id].last_cause()?;
+            let (at, cause) = self.instances[*id].history.last_cause()?;
             let Cause::Preempted { master, theirs, .. } = *cause.root() else {
                 return None;
             };
@@ -116,7 +116,7 @@ impl Instance {
         families.all(|family| self.unsent[family as usize].is_some())
     }
 
-    pub(super) fn unsent_status(&self, now: Instant) -> Vec<UnsentStatus> {
+    pub(in crate::engine) fn unsent_status(&self, now: Instant) -> Vec<UnsentStatus> {
         let unsent = |family| {
             let unsent = self.unsent[family as usize].as_ref()?;
             Some(UnsentStatus {

@@ -21,17 +21,17 @@ use core::net::IpAddr;
 use core::time::Duration;
 use std::sync::Arc;
 
-use super::instance::Instance;
-use super::{Engine, RouterId};
+use super::Instance;
+use crate::engine::{Engine, RouterId};
 use crate::events::{HandOverEnd, Output, Report};
 use crate::time::Instant;
 use crate::types::{Family, InterfaceAddress, InterfaceIndex, State};
 
 /// Hand-over of one router.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct HandOver {
+pub(in crate::engine) struct HandOver {
     since: Instant,
-    pub(super) until: Instant,
+    pub(in crate::engine) until: Instant,
     /// The families in which no successor has advertised yet.
     awaited: [bool; 2],
 }
@@ -56,7 +56,7 @@ impl Engine {
     }
 
     /// Begins the hand-over of a router that resigned, if it can still serve.
-    pub(super) fn begin_hand_over(&mut self, now: Instant, id: RouterId) {
+    pub(in crate::engine) fn begin_hand_over(&mut self, now: Instant, id: RouterId) {
         let instance = &mut self.instances[id];
         let has_link = instance.endpoint.is_some_and(|endpoint| endpoint.has_link);
         if !has_link || instance.grace.is_some() || instance.attachments.is_empty() {
@@ -77,14 +77,19 @@ impl Engine {
     }
 
     /// Ends the hand-over of a router without a request to the kernel. Returns it, if there was one.
-    pub(super) fn forget_hand_over(&mut self, id: RouterId) -> Option<HandOver> {
+    pub(in crate::engine) fn forget_hand_over(&mut self, id: RouterId) -> Option<HandOver> {
         let hand_over = self.instances[id].hand_over.take()?;
         self.hand_overs.remove(&(hand_over.until, id));
         Some(hand_over)
     }
 
     /// Ends the hand-over of a router, if it has one, and releases what is left.
-    pub(super) fn end_hand_over(&mut self, now: Instant, id: RouterId, end: HandOverEnd) {
+    pub(in crate::engine) fn end_hand_over(
+        &mut self,
+        now: Instant,
+        id: RouterId,
+        end: HandOverEnd,
+    ) {
         let Some(hand_over) = self.forget_hand_over(id) else {
             return;
         };
@@ -97,14 +102,14 @@ impl Engine {
     }
 
     /// Ends all hand-overs.
-    pub(super) fn end_hand_overs(&mut self, now: Instant, end: &HandOverEnd) {
+    pub(in crate::engine) fn end_hand_overs(&mut self, now: Instant, end: &HandOverEnd) {
         for (_, id) in self.hand_overs.clone() {
             self.end_hand_over(now, id, end.clone());
         }
     }
 
     /// Records that another router has advertised in the family of `source`.
-    pub(super) fn hear_successor(&mut self, now: Instant, id: RouterId, source: IpAddr) {
+    pub(in crate::engine) fn hear_successor(&mut self, now: Instant, id: RouterId, source: IpAddr) {
         let instance = &mut self.instances[id];
         let mut families = instance.families();
         let Some(hand_over) = &mut instance.hand_over else {
@@ -120,7 +125,7 @@ impl Engine {
     }
 
     /// Ends the hand-overs that are due.
-    pub(super) fn cut_hand_overs(&mut self, now: Instant) {
+    pub(in crate::engine) fn cut_hand_overs(&mut self, now: Instant) {
         while let Some((at, id)) = self.hand_overs.first().copied()
             && at <= now
         {
@@ -140,19 +145,19 @@ impl Engine {
 
 impl Instance {
     /// Whether the router keeps what it has in a family for its successor.
-    pub(super) fn keeps(&self, family: Family) -> bool {
+    pub(in crate::engine) fn keeps(&self, family: Family) -> bool {
         self.hand_over.is_some_and(|hand_over| {
             hand_over.awaited[family as usize] || !self.params.speaks(family)
         })
     }
 
     /// Whether the router holds its addresses of a family: as master, or for its successor.
-    pub(super) fn holds(&self, family: Family) -> bool {
+    pub(in crate::engine) fn holds(&self, family: Family) -> bool {
         self.router.state() == State::Master || self.keeps(family)
     }
 
     /// Remaining time of the hand-over.
-    pub(super) fn releases_in(&self, now: Instant) -> Option<Duration> {
+    pub(in crate::engine) fn releases_in(&self, now: Instant) -> Option<Duration> {
         self.hand_over.map(|hand_over| hand_over.until.since(now))
     }
 }

@@ -17,8 +17,8 @@ use core::net::IpAddr;
 use core::time::Duration;
 use std::sync::Arc;
 
-use super::Engine;
-use super::instance::Instance;
+use super::Instance;
+use crate::engine::Engine;
 use crate::events::{AddressConflict, Output, Report};
 use crate::limiter::{Matter, Subject};
 use crate::snapshot::ConflictStatus;
@@ -30,7 +30,7 @@ const SHOWN: Duration = Duration::from_secs(600);
 
 /// Last claim of an address of a router.
 #[derive(Debug)]
-pub(super) struct Conflict {
+pub(in crate::engine) struct Conflict {
     at: Instant,
     interface: Arc<str>,
     address: IpAddr,
@@ -46,7 +46,7 @@ impl Engine {
         self.instances.iter().flat_map(Instance::defended)
     }
 
-    pub(super) fn handle_conflict(&mut self, now: Instant, conflict: &AddressConflict) {
+    pub(in crate::engine) fn handle_conflict(&mut self, now: Instant, conflict: &AddressConflict) {
         let &AddressConflict {
             interface,
             address,
@@ -117,7 +117,7 @@ impl Instance {
         })
     }
 
-    pub(super) fn conflict_status(&self, now: Instant) -> Option<ConflictStatus> {
+    pub(in crate::engine) fn conflict_status(&self, now: Instant) -> Option<ConflictStatus> {
         let conflict = self.conflict.as_ref()?;
         let age = now.since(conflict.at);
         (age < SHOWN).then(|| ConflictStatus {
