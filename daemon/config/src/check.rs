@@ -4,25 +4,29 @@
 //! Each check uses only the values that could be read. The reader has already reported the
 //! unreadable ones, and a consequence of them would only distract.
 
+mod groups;
+
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::collections::{BTreeMap, BTreeSet};
 
 use vrrp_proto::params::{Peer, spoken_families};
 use vrrp_proto::wire::most_addresses;
-use vrrp_proto::{Family, InterfaceAddress, Priority, Version, is_link_local};
+use vrrp_proto::{Family, Priority, Version, is_link_local};
 
-use crate::address::Entry;
 use crate::duration::BoundedDuration;
 use crate::field::Field;
-use crate::group::{self, groups};
 use crate::habits;
 use crate::model::{AntiReplayBy, Authentication, Config, Instance};
 use crate::problem::{Findings, Path};
 use crate::suggest::suggest;
-use crate::tracker::{Follow, Tracker};
+use crate::tracker::Tracker;
 use crate::unit::UnitName;
 use crate::value::BoundedInteger;
 use crate::virtual_mac::UseVirtualMac;
+use crate::walk::{
+    addresses, addresses_of, advertised_of, elements, followed, followed_by_group, groups,
+    instances,
+};
 
 /// Adds conflicts between the parts of `config` to `problems`, and settings that are valid but
 /// probably unintended to `warnings`.
@@ -38,7 +42,7 @@ pub(crate) fn check(config: &Config, problems: &mut Findings, warnings: &mut Fin
     one_instance_synchronises_connections(config, problems);
     resources_are_distinct(config, problems);
     resources_are_watched_once(config, problems);
-    group::members_move_together(config, problems);
+    groups::members_move_together(config, problems);
 
     something_is_to_be_done(config, warnings);
     trackers_are_followed(config, warnings);
@@ -49,72 +53,8 @@ pub(crate) fn check(config: &Config, problems: &mut Findings, warnings: &mut Fin
     advertisements_have_room(config, warnings);
     windows_have_an_effect(config, warnings);
     words_of_lvs_have_an_effect(config, warnings);
-    group::members_agree(config, warnings);
+    groups::members_agree(config, warnings);
     habits::check(config, warnings);
-}
-
-/// Returns the instances that could be read, with their paths.
-pub(crate) fn instances(config: &Config) -> impl Iterator<Item = (Path, &Instance)> {
-    named_instances(config).map(|(_, path, instance)| (path, instance))
-}
-
-/// Returns the instances that could be read, with their names and paths.
-pub(crate) fn named_instances(config: &Config) -> impl Iterator<Item = (&str, Path, &Instance)> {
-    let path = Path::default().key("instances");
-    config
-        .instances
-        .value()
-        .into_iter()
-        .flatten()
-        .filter_map(move |(name, instance)| {
-            Some((name.as_str(), path.key(name), instance.value()?))
-        })
-}
-
-/// Returns the elements of a list that could be read, with their paths.
-pub(crate) fn elements<T>(
-    path: Path,
-    list: &Field<Vec<Field<T>>>,
-) -> impl Iterator<Item = (Path, &T)> {
-    list.value()
-        .into_iter()
-        .flatten()
-        .enumerate()
-        .filter_map(move |(index, element)| Some((path.index(index), element.value()?)))
-}
-
-/// Returns the virtual addresses of all instances that could be read, with their paths.
-fn addresses(config: &Config) -> impl Iterator<Item = (Path, InterfaceAddress)> {
-    instances(config).flat_map(|(path, instance)| addresses_of(&path, instance))
-}
-
-/// Returns the virtual addresses of `instance` that could be read, with their paths.
-fn addresses_of<'c>(
-    path: &Path,
-    instance: &'c Instance,
-) -> impl Iterator<Item = (Path, InterfaceAddress)> + use<'c> {
-    addresses_where(path, instance, |_| true)
-}
-
-/// Returns the advertised addresses of `instance` that could be read, with their paths.
-fn advertised_of<'c>(
-    path: &Path,
-    instance: &'c Instance,
-) -> impl Iterator<Item = (Path, InterfaceAddress)> + use<'c> {
-    addresses_where(path, instance, Entry::is_advertised)
-}
-
-fn addresses_where<'c, F: Fn(&Entry) -> bool>(
-    path: &Path,
-    instance: &'c Instance,
-    is_meant: F,
-) -> impl Iterator<Item = (Path, InterfaceAddress)> + use<'c, F> {
-    elements(path.key("virtualAddresses"), &instance.virtual_addresses).filter_map(
-        move |(path, entry)| {
-            let address = entry.address.value().filter(|_| is_meant(entry))?.0;
-            Some((entry.path(path), address))
-        },
-    )
 }
 
 /// The families in which `instance` advertises, as far as it could be read.
@@ -132,29 +72,6 @@ fn spoken(path: &Path, instance: &Instance) -> [bool; 2] {
         .value()
         .map_or(Version::V3, |version| version.0);
     spoken_families(version, advertised, hints.chain(all))
-}
-
-/// Returns the trackers that `instance` follows, each with the path of its name.
-fn followed<'c>(
-    path: &Path,
-    instance: &'c Instance,
-) -> impl Iterator<Item = (Path, &'c str)> + use<'c> {
-    followed_in(path.key("track"), &instance.track)
-}
-
-/// Returns the trackers that the list at `path` follows, each with the path of its name.
-pub(crate) fn followed_in(
-    path: Path,
-    track: &Field<Vec<Field<Follow>>>,
-) -> impl Iterator<Item = (Path, &str)> {
-    elements(path, track).filter_map(|(path, follow)| {
-        let path = if follow.object {
-            path.key("tracker")
-        } else {
-            path
-        };
-        Some((path, follow.tracker.value()?.as_str()))
-    })
 }
 
 /// Checks that a VRID is used once on an interface for each address family (RFC 9568 section
@@ -437,7 +354,7 @@ fn trackers_are_defined(config: &Config, problems: &mut Findings) {
     let of_instances = instances(config)
         .map(|(path, instance)| ("instance", followed(&path, instance).collect::<Vec<_>>()));
     let of_groups = groups(config)
-        .map(|(path, group)| ("group", group::followed(&path, group).collect::<Vec<_>>()));
+        .map(|(path, group)| ("group", followed_by_group(&path, group).collect::<Vec<_>>()));
     let interfaces: BTreeSet<&str> = instances(config)
         .filter_map(|(_, instance)| Some(&*instance.interface.value()?.0))
         .collect();
@@ -494,7 +411,7 @@ fn something_is_to_be_done(config: &Config, warnings: &mut Findings) {
 /// Warns of trackers that neither an instance nor a group follows: the daemon runs them without an effect.
 fn trackers_are_followed(config: &Config, warnings: &mut Findings) {
     let of_instances = instances(config).flat_map(|(path, instance)| followed(&path, instance));
-    let of_groups = groups(config).flat_map(|(path, group)| group::followed(&path, group));
+    let of_groups = groups(config).flat_map(|(path, group)| followed_by_group(&path, group));
     let followed: BTreeSet<_> = of_instances
         .chain(of_groups)
         .map(|(_, name)| name)

@@ -6,10 +6,9 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
 
-use crate::field::Field;
-use crate::lower::all;
+use crate::field::{Field, all};
 use crate::problem::{Findings, Path, quoted};
-use crate::reader::LIST;
+use crate::tree::LIST;
 
 /// A program and its arguments, one word each: no shell splits them.
 #[derive(Debug)]

@@ -122,3 +122,10 @@ impl<T: JsonSchema> JsonSchema for Field<T> {
         T::json_schema(generator)
     }
 }
+
+/// Collects all of `items`, or returns `None` if one is missing. Unlike `collect` it evaluates
+/// every item, so that all problems are reported.
+pub(crate) fn all<T, C: FromIterator<T>>(items: impl Iterator<Item = Option<T>>) -> Option<C> {
+    let items: Vec<_> = items.collect();
+    items.into_iter().collect()
+}

@@ -5,13 +5,12 @@ use std::collections::BTreeSet;
 
 use vrrp_proto::routing::Rule;
 
-use crate::check::{elements, instances, named_instances};
 use crate::command::separately;
 use crate::field::Field;
-use crate::group::{groups, members};
 use crate::model::{Config, InitialState, Instance};
 use crate::problem::{Findings, Path};
 use crate::tracker::{Follow, Tracker};
+use crate::walk::{elements, groups, instances, members, named_instances};
 
 /// Adds the warnings about `config`.
 pub(crate) fn check(config: &Config, warnings: &mut Findings) {

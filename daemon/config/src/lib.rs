@@ -44,6 +44,7 @@ mod unicast;
 mod unit;
 mod value;
 mod virtual_mac;
+mod walk;
 
 use core::cell::RefCell;
 use std::collections::BTreeMap;

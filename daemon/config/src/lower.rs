@@ -21,8 +21,8 @@ use vrrp_proto::{AdvertInterval, Family, InterfaceAddress, Version};
 
 use crate::address::Entry;
 use crate::duration::{BoundedDuration, Bounds};
-use crate::field::Field;
-use crate::group::{SyncGroup, memberships};
+use crate::field::{Field, all};
+use crate::group::SyncGroup;
 use crate::lvs;
 use crate::model::{
     Announce, AntiReplayBy, Authentication, Config, Hmac, HmacKey, HmacMode, InitialState,
@@ -36,6 +36,7 @@ use crate::tracker::Probe;
 use crate::unicast::check_families;
 use crate::value::BoundedInteger;
 use crate::virtual_mac::{SendFrom, UseVirtualMac};
+use crate::walk::memberships;
 
 /// Parameters of the engine, and what only the daemon needs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -137,13 +138,6 @@ fn named<T, P>(
         .map(|(name, entry)| Some((name.as_str().into(), lower(name, entry)?))))
 }
 
-/// Collects all of `items`, or returns `None` if one is missing. Unlike `collect` it evaluates
-/// every item, so that all problems are reported.
-pub(crate) fn all<T, C: FromIterator<T>>(items: impl Iterator<Item = Option<T>>) -> Option<C> {
-    let items: Vec<_> = items.collect();
-    items.into_iter().collect()
-}
-
 struct Lowering<'c, 'f> {
     findings: &'f mut Findings,
     lowered: Lowered,
@@ -231,7 +225,13 @@ impl Lowering<'_, '_> {
             let addresses = addresses.as_ref().map(|(addresses, _)| &**addresses);
             self.routing(path, instance, interface, addresses.unwrap_or_default())
         };
-        let lvs = lvs::lower(&path.key("lvs"), instance, self.findings);
+        let lvs = lvs::lower(
+            &path.key("lvs"),
+            &instance.lvs,
+            &instance.lvs_sync_interface,
+            &instance.virtual_router_id,
+            self.findings,
+        );
         let sends = match instance.virtual_mac.optional()? {
             None | Some(UseVirtualMac::No) => None,
             Some(UseVirtualMac::Yes { send_from }) => Some(*send_from.value()?),

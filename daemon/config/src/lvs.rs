@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use vrrp_proto::Vrid;
 use vrrp_proto::params::LvsSync;
 
 use crate::field::Field;
-use crate::model::Instance;
 use crate::problem::{Findings, Path};
 use crate::unicast::Ttl;
-use crate::value::{BoundedInteger, Number, Port};
+use crate::value::{BoundedInteger, InterfaceName, Number, Port};
 
 /// Parameters of the kernel's IPVS sync thread (ipvsadm(8), `--start-daemon`); the same on all
 /// hosts.
@@ -40,24 +40,26 @@ pub(crate) struct Lvs {
     pub(crate) group: Field<Group>,
 }
 
-/// Returns the parameters for the engine, if the instance synchronises connections. `None` if a
-/// problem has been reported.
+/// Returns the parameters for the engine of an instance that synchronises connections on `interface`. Without
+/// an interface it does not. `None` if a problem has been reported.
 pub(crate) fn lower(
     path: &Path,
-    instance: &Instance,
+    lvs: &Field<Lvs>,
+    interface: &Field<InterfaceName>,
+    vrid: &Field<BoundedInteger<Vrid>>,
     findings: &mut Findings,
 ) -> Option<Option<Arc<LvsSync>>> {
-    let given = instance.lvs.optional()?;
-    let Some(interface) = instance.lvs_sync_interface.optional()? else {
+    let given = lvs.optional()?;
+    let Some(interface) = interface.optional()? else {
         return Some(None);
     };
     let Some(lvs) = given else {
-        let sync_id = instance.virtual_router_id.value()?.0.get();
+        let sync_id = vrid.value()?.0.get();
         return Some(Some(LvsSync::new(interface.0.clone(), sync_id).into()));
     };
     let sync_id = match lvs.sync_id.optional()? {
         Some(BoundedInteger(SyncId(given))) => *given,
-        None => instance.virtual_router_id.value()?.0.get(),
+        None => vrid.value()?.0.get(),
     };
     let group = lvs.group.value()?.0;
     let max_length = match lvs.max_length.optional()? {

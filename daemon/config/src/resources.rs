@@ -12,8 +12,7 @@ use serde::{Deserialize, Serialize};
 use vrrp_proto::resources::{self, ResourceParams};
 
 use crate::duration::{BoundedDuration, Bounds};
-use crate::field::Field;
-use crate::lower::all;
+use crate::field::{Field, all};
 use crate::problem::{Findings, Path};
 use crate::unit::UnitName;
 

@@ -11,6 +11,9 @@ use serde_json::Number;
 use crate::excerpt::{SHOWN, excerpt};
 use crate::problem::{Problem, quoted};
 
+/// What a value of the configuration is called that has to be a list.
+pub(crate) const LIST: &str = "a list";
+
 /// A value of the text.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Node {

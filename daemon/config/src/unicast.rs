@@ -10,8 +10,7 @@ use vrrp_proto::Family;
 use vrrp_proto::params::{self, RouterParams};
 
 use crate::address::HostAddress;
-use crate::field::Field;
-use crate::lower::all;
+use crate::field::{Field, all};
 use crate::problem::{Findings, Path};
 use crate::value::{BoundedInteger, Number};
 

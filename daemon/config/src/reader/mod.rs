@@ -22,7 +22,7 @@ use serde::forward_to_deserialize_any;
 use crate::problem::{Findings, Path};
 use crate::resources::Resources;
 use crate::suggest::{one_of, suggest};
-use crate::tree::Node;
+use crate::tree::{LIST, Node};
 use access::{Attempt, Elements, Entries, Variant};
 
 /// A value of the tree, its path, and the list that receives its problems.
@@ -33,7 +33,6 @@ pub(crate) struct Position<'a, 'de> {
     findings: &'a RefCell<Findings>,
 }
 
-pub(crate) const LIST: &str = "a list";
 const OBJECT: &str = "an object";
 const STRING: &str = "a string";
 const TRUTH: &str = "true or false";

@@ -9,8 +9,7 @@ use vrrp_proto::params::TrackerParams;
 use super::{Assumed, LASTING, LOOKING_TIME, Probe, default};
 use crate::command::Words;
 use crate::duration::BoundedDuration;
-use crate::field::Field;
-use crate::lower::all;
+use crate::field::{Field, all};
 use crate::problem::{Findings, Path};
 use crate::value::{BoundedInteger, Number};
 
