@@ -5,10 +5,10 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
 
+use vrrp_node::change::{Change, Failure};
 use vrrp_node::device::DeviceChange;
 use vrrp_node::host::{self, OwnSources, RepairedSetting, Transaction};
 use vrrp_node::mirror::{Dump, Mirror};
-use vrrp_node::plan::{Change, Failure};
 use vrrp_node::routing;
 use vrrp_proto::InterfaceIndex;
 
@@ -174,9 +174,9 @@ impl host::Kernel for Kernel {
 
     fn change_routing<'c>(
         &mut self,
-        changes: impl Iterator<Item = &'c routing::plan::Change>,
+        changes: impl Iterator<Item = &'c routing::change::Change>,
         mirror: &mut routing::mirror::Mirror,
-        failures: &mut Vec<routing::plan::Failure>,
+        failures: &mut Vec<routing::change::Failure>,
     ) {
         if let Some(routing) = &mut self.routing {
             routing.apply(changes, mirror, failures);

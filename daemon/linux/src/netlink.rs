@@ -31,8 +31,8 @@ use nix::sys::socket::{
 use vrrp_proto::params::AddressForm;
 use vrrp_proto::{Family, InterfaceAddress, InterfaceIndex, Link, Loss, MacAddress};
 
+use vrrp_node::change::Change;
 use vrrp_node::mirror::{ADDRESS_PROTOCOL, Event, Held};
-use vrrp_node::plan::Change;
 
 /// Size of the longest datagram that the kernel sends unasked or as part of a dump, in bytes.
 pub(crate) const DATAGRAM_LEN: usize = 32 << 10;

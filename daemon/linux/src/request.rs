@@ -14,8 +14,8 @@ use vrrp_proto::{Family, InterfaceIndex};
 
 use crate::netlink::{self, Message, NLMSG_ERROR};
 use crate::{batch, sys};
+use vrrp_node::change::{Change, Failure};
 use vrrp_node::mirror::{Dump, Event, Extent, Mirror};
-use vrrp_node::plan::{Change, Failure};
 
 /// Number of changes sent by one call. If the kernel rejects them all, the answers fit into the receive
 /// buffer of a process without capabilities.

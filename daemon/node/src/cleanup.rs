@@ -10,11 +10,12 @@ use vrrp_proto::params::RouterParams;
 use vrrp_proto::routing::Routed;
 use vrrp_proto::{Family, InterfaceAddress};
 
+use crate::change::{Change, Failure};
 use crate::device;
 use crate::execution::{PromotionFailure, carry_out};
 use crate::host::{Kernel, OwnSources};
 use crate::mirror::{Held, Mirror};
-use crate::plan::{Change, Failure, strays};
+use crate::plan::strays;
 use crate::routing;
 
 /// Result of the cleanup of routes and rules.
@@ -23,7 +24,7 @@ pub struct CleanedRouting {
     /// Deleted routes and rules.
     pub removed: Vec<Routed>,
     /// Routes and rules that could not be deleted.
-    pub failures: Vec<routing::plan::Failure>,
+    pub failures: Vec<routing::change::Failure>,
 }
 
 /// Result of the cleanup of addresses, interfaces and the drop filter's table.
@@ -69,7 +70,7 @@ pub fn routing<K: Kernel>(kernel: &mut K) -> io::Result<CleanedRouting> {
         Routed::Route(place) => !mirror.routes(*place).is_empty(),
         Routed::Rule(rule) => mirror.has_rule(rule),
     };
-    let removed = changes.iter().map(routing::plan::Change::what);
+    let removed = changes.iter().map(routing::change::Change::what);
     Ok(CleanedRouting {
         removed: removed.filter(|what| !stays(what)).collect(),
         failures,

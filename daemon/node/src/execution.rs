@@ -11,9 +11,10 @@ use std::sync::Arc;
 
 use vrrp_proto::{Family, InterfaceIndex};
 
+use crate::change::{Change, Failure};
 use crate::host::Kernel;
 use crate::mirror::Mirror;
-use crate::plan::{Change, Failure, arrange};
+use crate::plan::arrange;
 
 /// Failure to change `promote_secondaries` of an interface.
 #[derive(Debug)]

@@ -10,6 +10,7 @@ use vrrp_proto::{
     Report,
 };
 
+use crate::change::{Change, Failure};
 use crate::device::DeviceChange;
 use crate::host::{
     Host, Kernel, OwnSources, RejectedAdvert, RepairedSetting, Severity, Transaction,
@@ -17,9 +18,8 @@ use crate::host::{
 };
 use crate::listeners::{Defended, Listeners, Watched};
 use crate::mirror::{Dump, Event, Extent, Held, Mirror, is_of_one_network};
-use crate::plan::{Change, Failure};
 use crate::routing;
-use crate::routing::mirror::Installed;
+use crate::routing::change::Installed;
 
 /// The only interface.
 pub(crate) const ETH: InterfaceIndex = InterfaceIndex(2);
@@ -265,9 +265,9 @@ impl Kernel for FakeHost {
 
     fn change_routing<'c>(
         &mut self,
-        changes: impl Iterator<Item = &'c routing::plan::Change>,
+        changes: impl Iterator<Item = &'c routing::change::Change>,
         mirror: &mut routing::mirror::Mirror,
-        failures: &mut Vec<routing::plan::Failure>,
+        failures: &mut Vec<routing::change::Failure>,
     ) {
         for change in changes {
             self.requests.push(change.to_string());
@@ -278,19 +278,19 @@ impl Kernel for FakeHost {
             if is_rejected {
                 mirror.refused(change);
                 let error = io::ErrorKind::OutOfMemory.into();
-                failures.push(routing::plan::Failure::refused(change, &error, None));
+                failures.push(routing::change::Failure::refused(change, &error, None));
                 continue;
             }
             match change {
-                routing::plan::Change::AddRoute { installed, .. } => {
+                routing::change::Change::AddRoute { installed, .. } => {
                     self.routes.push(installed.clone());
                 }
-                routing::plan::Change::DeleteRoute(gone) => {
+                routing::change::Change::DeleteRoute(gone) => {
                     self.routes.retain(|route| route != gone);
                 }
-                routing::plan::Change::ExtendRoute { .. }
-                | routing::plan::Change::AddRule { .. }
-                | routing::plan::Change::DeleteRule(_) => panic!("{change}"),
+                routing::change::Change::ExtendRoute { .. }
+                | routing::change::Change::AddRule { .. }
+                | routing::change::Change::DeleteRule(_) => panic!("{change}"),
             }
         }
     }

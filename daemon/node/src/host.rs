@@ -11,11 +11,11 @@ use vrrp_proto::{
     Solicitation, Vrid,
 };
 
+use crate::change::{Change, Failure};
 use crate::device::DeviceChange;
 use crate::drop_rules::DropRule;
 use crate::listeners::{Defended, Listeners, Path, Watched};
 use crate::mirror::{Dump, Extent, Mirror};
-use crate::plan::{Change, Failure};
 use crate::routing;
 
 /// Maximum number of dumps at a start and at a cleanup.
@@ -140,9 +140,9 @@ pub trait Kernel {
     /// addresses.
     fn change_routing<'c>(
         &mut self,
-        changes: impl Iterator<Item = &'c routing::plan::Change>,
+        changes: impl Iterator<Item = &'c routing::change::Change>,
         mirror: &mut routing::mirror::Mirror,
-        failures: &mut Vec<routing::plan::Failure>,
+        failures: &mut Vec<routing::change::Failure>,
     );
 
     /// Ends the subscription to routes and rules.

@@ -21,6 +21,7 @@
 //! - [`cleanup`]: removes the addresses, interfaces, routes, rules and drop rules that a dead daemon left.
 
 mod brake;
+pub mod change;
 pub mod cleanup;
 pub mod conflicts;
 pub mod device;

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use vrrp_proto::params::AddressForm;
 use vrrp_proto::{Family, Input, InterfaceAddress, InterfaceIndex, Link, Loss};
 
-use crate::plan::Change;
+use crate::change::Change;
 
 /// Value of IFA_PROTO (since Linux 5.18) that marks the daemon's addresses in the kernel; `ip address`
 /// shows it as `proto 0x56`.

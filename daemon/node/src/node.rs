@@ -41,6 +41,7 @@ use vrrp_proto::{
 };
 
 use crate::brake;
+use crate::change::{Change, Failure};
 use crate::device::{self, DeviceChange, Stage};
 use crate::device_settings::DeviceSettings;
 use crate::drop_filter::DropFilter;
@@ -50,7 +51,7 @@ use crate::listeners::{Defended, Listeners, Path, listeners};
 use crate::mirror::{Dump, Event, Extent, Mirror, Removals};
 use crate::own_sources::OwnSources;
 use crate::pacer::Pacer;
-use crate::plan::{Change, Failure, plan, put_behind_own, strays, unannounced};
+use crate::plan::{plan, put_behind_own, strays, unannounced};
 use crate::rejections::Rejections;
 use crate::reports::Reports;
 use crate::routing;
@@ -131,8 +132,8 @@ struct Leftovers {
 struct Routing {
     mirror: Option<routing::mirror::Mirror>,
     wishes: Vec<DesiredRouting>,
-    changes: Vec<routing::plan::Change>,
-    failures: Vec<routing::plan::Failure>,
+    changes: Vec<routing::change::Change>,
+    failures: Vec<routing::change::Failure>,
     /// Whether the next changes delete the routes and rules of the mirror that no router wants: after a dump, and
     /// when a deletion that the kernel rejected is repeated.
     removes_strays: bool,

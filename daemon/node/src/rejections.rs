@@ -7,8 +7,8 @@ use std::sync::Arc;
 use vrrp_proto::snapshot::{MissingAddress, Snapshot};
 use vrrp_proto::{Engine, InterfaceAddress, InterfaceIndex};
 
+use crate::change::{Change, Failure};
 use crate::mirror::Mirror;
-use crate::plan::{Change, Failure};
 
 /// Addresses that the kernel rejected, until it adds them.
 #[derive(Debug, Default)]

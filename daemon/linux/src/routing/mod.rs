@@ -19,8 +19,8 @@ use vrrp_proto::Family;
 use crate::netlink::{Message, NLMSG_ERROR, News};
 use crate::request::ATTEMPTS;
 use crate::{batch, filter, netlink, sys};
+use vrrp_node::routing::change::{Change, Failure};
 use vrrp_node::routing::mirror::{Dump, Mirror};
-use vrrp_node::routing::plan::{Change, Failure};
 
 /// Protocol number of the daemon's routes (`rtm_protocol`) and rules (FRA_PROTOCOL, since Linux 4.17);
 /// `ip route` and `ip rule` show it as `proto 0x56` or `proto 86`. The same number as of [the daemon's

@@ -8,11 +8,12 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use vrrp_linux::kernel::Kernel;
 use vrrp_linux::monitor::{Heard, Monitor};
 use vrrp_linux::request::Requests;
+use vrrp_node::change::{Change, Failure};
 use vrrp_node::cleanup::{self, Cleaned};
 use vrrp_node::execution::carry_out;
 use vrrp_node::host::Kernel as _;
 use vrrp_node::mirror::{Event, Extent, Held, Mirror};
-use vrrp_node::plan::{Change, Failure, plan};
+use vrrp_node::plan::plan;
 use vrrp_proto::params::{AddressForm, AddressOptions, RouterParams};
 use vrrp_proto::{Desired, Family, Input, InterfaceAddress, InterfaceIndex, Vrid};
 

@@ -8,8 +8,9 @@ use vrrp_linux::request::Requests;
 use vrrp_linux::routing::Routing;
 use vrrp_node::cleanup::{self, CleanedRouting};
 use vrrp_node::mirror::Event;
+use vrrp_node::routing::change::Change;
 use vrrp_node::routing::mirror::Mirror;
-use vrrp_node::routing::plan::{Change, plan};
+use vrrp_node::routing::plan::plan;
 use vrrp_proto::params::AddressForm;
 use vrrp_proto::routing::{NextHop, Route, RoutePlace, Routed, Rule, Scope, Selector, Table};
 use vrrp_proto::{DesiredRouting, Family, Input, InterfaceIndex, Loss};
@@ -263,7 +264,7 @@ fn route_survives_the_replacement_of_the_only_address() {
     );
 
     // The same address in another form has to be deleted first.
-    let delete = |address: &str| vrrp_node::plan::Change::Delete {
+    let delete = |address: &str| vrrp_node::change::Change::Delete {
         interface: near.eth0(),
         address: address.parse().unwrap(),
     };

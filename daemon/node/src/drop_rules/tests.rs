@@ -4,8 +4,9 @@ use proptest::prelude::*;
 use vrrp_proto::Link;
 
 use super::*;
+use crate::change::Change;
 use crate::mirror::{Event, Held};
-use crate::plan::{Change, plan};
+use crate::plan::plan;
 
 const ETH1: InterfaceIndex = InterfaceIndex(2);
 const ETH2: InterfaceIndex = InterfaceIndex(3);

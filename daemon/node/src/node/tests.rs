@@ -8,7 +8,7 @@ use vrrp_proto::{AddressLabel, Loss, State, Vrid};
 use super::*;
 use crate::fake::{ETH, FakeHost};
 use crate::mirror::Held;
-use crate::routing::mirror::{Installed, Leg};
+use crate::routing::change::{Installed, Leg};
 
 const T0: Instant = Instant::from_nanos(1_000_000_000_000);
 const OWN: &str = "10.0.0.1/24";

@@ -5,82 +5,13 @@
 //! the kernel may have changed something. Differences that are new to the engine are returned as inputs.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 use std::sync::Arc;
 
-use vrrp_proto::routing::{RoutePlace, Routed, Rule, Scope};
+use vrrp_proto::routing::{RoutePlace, Routed, Rule};
 use vrrp_proto::{Family, Input, InterfaceAddress, InterfaceIndex, Loss};
 
-use super::plan::Change;
+use super::change::{Change, Installed};
 use crate::mirror::Event;
-
-/// Route as the kernel holds it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Installed {
-    /// Key of the route: table, destination and metric.
-    pub place: RoutePlace,
-    /// Type of service; 0 is any. A part of the kernel's key that the daemon's routes never use.
-    pub tos: u8,
-    /// Scope.
-    pub scope: Scope,
-    /// Preferred source address.
-    pub source: Option<IpAddr>,
-    /// Next hops.
-    pub legs: Vec<Leg>,
-    /// Whether the route has an attribute that a configured route cannot have.
-    pub odd: bool,
-}
-
-/// Next hop as the kernel holds it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Leg {
-    /// Address of the gateway, if there is one.
-    pub gateway: Option<IpAddr>,
-    /// Device. A requested next hop may have none; then the kernel finds it from the gateway.
-    pub device: Option<InterfaceIndex>,
-    /// Share of the traffic, 1 to 256.
-    pub weight: u16,
-    /// Whether the gateway counts as directly reachable without a matching route (RTNH_F_ONLINK).
-    pub on_link: bool,
-}
-
-impl Leg {
-    /// Whether `shown` is how the kernel shows this next hop.
-    fn fits(self, shown: Self) -> bool {
-        let device = self.device.or(shown.device);
-        Self { device, ..self } == shown
-    }
-}
-
-impl Installed {
-    /// Whether the kernel may delete the route when `device` goes down. A route without a configured device
-    /// may use any device.
-    pub fn may_lead_over(&self, device: InterfaceIndex) -> bool {
-        let mut legs = self.legs.iter();
-        legs.any(|leg| leg.device.is_none_or(|known| known == device))
-    }
-
-    /// Whether `shown` is how the kernel shows this route.
-    pub fn fits(&self, shown: &Self) -> bool {
-        self.legs.len() == shown.legs.len() && self.missing_in(shown).is_some_and(|m| m.is_empty())
-    }
-
-    /// Returns the next hops that `shown` lacks, or `None` if the routes differ in anything else.
-    pub fn missing_in(&self, shown: &Self) -> Option<Vec<Leg>> {
-        let is_same = (self.place, self.tos, self.scope, self.source, self.odd)
-            == (shown.place, shown.tos, shown.scope, shown.source, shown.odd);
-        if !is_same {
-            return None;
-        }
-        // The kernel may show the next hops of an IPv6 route in another order than requested.
-        let mut missing = self.legs.clone();
-        for leg in &shown.legs {
-            let place = missing.iter().position(|wanted| wanted.fits(*leg))?;
-            missing.swap_remove(place);
-        }
-        Some(missing)
-    }
-}
 
 /// All routes and rules with the daemon's mark at one time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -273,12 +204,12 @@ impl Mirror {
     /// or changed a route, as [`suspect`](Self::suspect) does for an event. `addresses` shows all of them.
     pub fn suspects(
         &self,
-        changes: &[crate::plan::Change],
+        changes: &[crate::change::Change],
         addresses: &crate::mirror::Mirror,
     ) -> Vec<Suspect> {
         changes
             .iter()
-            .filter(|change| matches!(change, crate::plan::Change::Delete { .. }))
+            .filter(|change| matches!(change, crate::change::Change::Delete { .. }))
             .filter_map(|gone| self.suspect_address(gone.interface(), gone.address(), addresses))
             .collect()
     }

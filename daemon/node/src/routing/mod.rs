@@ -5,5 +5,6 @@
 //! their device goes down or their source address is deleted, and sends no event for IPv4 routes. So an
 //! event is only a reason for a new dump, which the mirror compares with its contents.
 
+pub mod change;
 pub mod mirror;
 pub mod plan;

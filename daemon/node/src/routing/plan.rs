@@ -6,130 +6,13 @@
 //! conflicts with a desired route or rule, the kernel rejects the addition.
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::io;
 use std::sync::Arc;
 
-use vrrp_proto::routing::{Route, Routed, Rule};
+use vrrp_proto::routing::{Route, Routed};
 use vrrp_proto::{DesiredRouting, InterfaceIndex};
 
-use super::mirror::{Installed, Leg, Mirror, loses_single_legs};
-
-/// Change of the kernel's routes or rules.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change {
-    /// Adds a route.
-    AddRoute {
-        /// Name of the router that the route follows.
-        router: Arc<str>,
-        /// Route as configured.
-        route: Route,
-        /// Route in the kernel's form.
-        installed: Installed,
-    },
-    /// Restores next hops of a multipath route that the kernel removed (IPv6).
-    ExtendRoute {
-        /// Name of the router that the route follows.
-        router: Arc<str>,
-        /// Route as configured.
-        route: Route,
-        /// Complete route in the kernel's form.
-        installed: Installed,
-        /// Missing next hops.
-        missing: Vec<Leg>,
-    },
-    /// Deletes a route.
-    DeleteRoute(Installed),
-    /// Adds a rule.
-    AddRule {
-        /// Name of the router that the rule follows.
-        router: Arc<str>,
-        /// The rule.
-        rule: Rule,
-    },
-    /// Deletes a rule.
-    DeleteRule(Rule),
-}
-
-impl Change {
-    /// Whether this is a deletion. Deletions are made before all changes of addresses, the other changes
-    /// after them.
-    pub const fn deletes(&self) -> bool {
-        matches!(self, Self::DeleteRoute(_) | Self::DeleteRule(_))
-    }
-
-    /// Route or rule that is added or deleted.
-    pub fn what(&self) -> Routed {
-        match self {
-            Self::AddRoute { installed, .. }
-            | Self::ExtendRoute { installed, .. }
-            | Self::DeleteRoute(installed) => Routed::Route(installed.place),
-            Self::AddRule { rule, .. } | Self::DeleteRule(rule) => Routed::Rule(rule.clone()),
-        }
-    }
-}
-
-impl fmt::Display for Change {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::AddRoute { route, .. } => write!(f, "add the route {route}"),
-            Self::ExtendRoute { route, missing, .. } => {
-                let count = missing.len();
-                write!(
-                    f,
-                    "restore next hops ({count} missing) of the route {route}"
-                )
-            }
-            Self::DeleteRoute(installed) => write!(f, "delete the route {}", installed.place),
-            Self::AddRule { rule, .. } => write!(f, "add the rule {rule}"),
-            Self::DeleteRule(rule) => write!(f, "delete the rule {rule}"),
-        }
-    }
-}
-
-/// Desired change that cannot be made.
-#[derive(Debug, thiserror::Error)]
-#[error("{}cannot {what}: {why}", self.whose())]
-pub struct Failure {
-    /// Name of the router that needs the change; none for the cleanup after an earlier run.
-    pub router: Option<Arc<str>>,
-    /// Change that cannot be made, as text.
-    pub what: String,
-    /// Reason, as text.
-    pub why: String,
-}
-
-impl Failure {
-    /// Returns the failure of a change that the kernel rejected with `error` and, if it sent one, an
-    /// `explanation` (extended acknowledgement).
-    pub fn refused(change: &Change, error: &io::Error, explanation: Option<String>) -> Self {
-        let router = match change {
-            Change::AddRoute { router, .. }
-            | Change::ExtendRoute { router, .. }
-            | Change::AddRule { router, .. } => Some(Arc::clone(router)),
-            Change::DeleteRoute(_) | Change::DeleteRule(_) => None,
-        };
-        let why = match (error.kind(), explanation) {
-            (io::ErrorKind::AlreadyExists, _) => {
-                "the kernel already holds one that another program added: delete that, or choose \
-                 another metric, priority or table"
-                    .to_owned()
-            }
-            (_, Some(explanation)) => format!("{explanation} ({error})"),
-            (_, None) => error.to_string(),
-        };
-        Self {
-            router,
-            what: change.to_string(),
-            why,
-        }
-    }
-
-    fn whose(&self) -> String {
-        let prefix = |router: &Arc<str>| format!("{router}: ");
-        self.router.as_ref().map(prefix).unwrap_or_default()
-    }
-}
+use super::change::{Change, Failure, Installed, Leg};
+use super::mirror::{Mirror, loses_single_legs};
 
 /// Appends to `changes` the changes after which the kernel holds the `desired` routes and rules; the last
 /// request for a route or rule counts. Appends to `failures` the routes over a device that does not exist;

@@ -5,10 +5,10 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
+use vrrp_node::change::{Change, Failure};
 use vrrp_node::device::DeviceChange;
 use vrrp_node::host::{self, OwnSources, RepairedSetting, Transaction};
 use vrrp_node::mirror::{Dump, Event, Mirror};
-use vrrp_node::plan::{Change, Failure};
 use vrrp_node::routing;
 use vrrp_proto::{Family, InterfaceAddress, InterfaceIndex, Loss};
 
@@ -191,9 +191,9 @@ impl host::Kernel for Kernel {
 
     fn change_routing<'c>(
         &mut self,
-        changes: impl Iterator<Item = &'c routing::plan::Change>,
+        changes: impl Iterator<Item = &'c routing::change::Change>,
         mirror: &mut routing::mirror::Mirror,
-        failures: &mut Vec<routing::plan::Failure>,
+        failures: &mut Vec<routing::change::Failure>,
     ) {
         for change in changes {
             let done = if self.refusing > 0 {
@@ -204,7 +204,7 @@ impl host::Kernel for Kernel {
             };
             if !done {
                 mirror.refused(change);
-                let failure = routing::plan::Failure::refused(change, &refusal(), None);
+                let failure = routing::change::Failure::refused(change, &refusal(), None);
                 failures.push(failure);
             }
         }

@@ -1,7 +1,7 @@
 use std::num::NonZeroU8;
 
 use proptest::prelude::*;
-use vrrp_proto::routing::{NextHop, RoutePlace, Scope, Selector, Table};
+use vrrp_proto::routing::{NextHop, RoutePlace, Rule, Scope, Selector, Table};
 use vrrp_proto::{Family, Input};
 
 use super::super::mirror::Dump;
