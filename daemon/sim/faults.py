@@ -38,12 +38,13 @@ PACKET = "daemon/proto/src/engine/packet.rs"
 ADMISSION = "daemon/proto/src/engine/admission.rs"
 DESTINATIONS = "daemon/proto/src/engine/destinations.rs"
 SOLICIT = "daemon/proto/src/engine/solicit.rs"
-UNSENT = "daemon/proto/src/engine/unsent.rs"
+UNSENT = "daemon/proto/src/engine/instance/unsent.rs"
 OPERATOR = "daemon/proto/src/engine/operator.rs"
 HOLD_DOWN = "daemon/proto/src/router/hold_down.rs"
 EFFECTS = "daemon/proto/src/engine/effects.rs"
 CONFIGURE = "daemon/proto/src/engine/configure.rs"
 INSTANCE = "daemon/proto/src/engine/instance.rs"
+MESSAGES = "daemon/proto/src/engine/instance/messages.rs"
 INTERFACES = "daemon/proto/src/engine/interfaces.rs"
 ADDRESS_LIST = "daemon/proto/src/engine/address_list.rs"
 PARAMS = "daemon/proto/src/params.rs"
@@ -73,8 +74,8 @@ DROP_FILTER = "daemon/node/src/drop_filter.rs"
 CLEANUP = "daemon/node/src/cleanup.rs"
 OWN_SOURCES = "daemon/node/src/own_sources.rs"
 WITNESS = "daemon/proto/src/engine/witness.rs"
-ADDRESS_CONFLICT = "daemon/proto/src/engine/conflict.rs"
-HAND_OVER = "daemon/proto/src/engine/hand_over.rs"
+ADDRESS_CONFLICT = "daemon/proto/src/engine/instance/conflict.rs"
+HAND_OVER = "daemon/proto/src/engine/instance/hand_over.rs"
 NODE_WITNESS = "daemon/node/src/witness.rs"
 RESUME = "daemon/proto/src/engine/resume.rs"
 
@@ -331,7 +332,7 @@ FAULTS = [
     ),
     Fault(
         "advertisement contains the configured priority",
-        INSTANCE,
+        MESSAGES,
         "            let priority = self.priority().get();\n",
         "            let priority = self.params.priority.get();\n",
     ),
@@ -522,7 +523,7 @@ FAULTS = [
     ),
     Fault(
         "link-local address is not listed first",
-        INSTANCE,
+        MESSAGES,
         "own.into_iter().chain(of_kind(true)).chain(of_kind(false))",
         "own.into_iter().chain(of_kind(false)).chain(of_kind(true))",
     ),
@@ -660,7 +661,7 @@ FAULTS = [
     ),
     Fault(
         "configured unicast hop limit is ignored",
-        INSTANCE,
+        MESSAGES,
         ".map_or(HOP_LIMIT, |u| u.ttl)",
         ".map_or(HOP_LIMIT, |_| HOP_LIMIT)",
     ),
@@ -1515,7 +1516,7 @@ FAULTS = [
     ),
     Fault(
         "instance without addresses lists none",
-        INSTANCE,
+        MESSAGES,
         "        let fills = self.params.advertises_none() && self.params.version == Version::V3;",
         "        let fills = false;",
     ),

@@ -9,7 +9,7 @@ use std::time::Duration;
 use vrrp_proto::params::HmacMode;
 use vrrp_proto::{Family, Instant, Version};
 
-use crate::host::{Datagram, Says};
+use crate::records::{Datagram, Says};
 use crate::scenario::{HmacConfig, RouterConfig};
 
 /// Reason for which a router rejects an advertisement.

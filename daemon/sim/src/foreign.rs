@@ -8,7 +8,7 @@ use vrrp_proto::wire::{AddressList, Advert, Auth, ChecksumForm};
 use vrrp_proto::{Family, Instant, Version};
 
 use crate::admission::{Unheard, is_deaf, judge};
-use crate::host::{Datagram, Says};
+use crate::records::{Datagram, Says};
 use crate::scenario::{ForeignSpec, Make, RouterConfig, Stations, link_local, own_ipv4};
 
 /// Router that follows the RFC, with or without the deviations of keepalived.

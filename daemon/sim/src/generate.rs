@@ -20,7 +20,7 @@ use crate::scenario::{
     Meaning, Meddling, Order, PatienceConfig, PeerConfig, Place, RouterConfig, Scenario, Source,
     Step, TrackerConfig, UnicastConfig,
 };
-use crate::world::{MAX_HOSTS, SEGMENTS};
+use crate::scenario::{MAX_HOSTS, SEGMENTS};
 
 /// Number of bytes that the longest scenario can use.
 const BYTES: usize = 8 << 10;

@@ -27,8 +27,8 @@ use vrrp_proto::{
 };
 
 use crate::device_reaper::DeviceReaper;
-use crate::host::{Arrival, Datagram, Fed, Message, News, Record, Sent, Shown};
 use crate::kernel::Kernel;
+use crate::records::{Arrival, Datagram, Fed, Message, News, Record, Sent, Shown};
 use crate::scenario::{Config, interface_name, virtual_address};
 
 /// Capacity of a socket buffer, in packets.

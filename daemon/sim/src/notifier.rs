@@ -13,8 +13,9 @@ use vrrp_proto::notify::{Event, Notification, Notify, Run, Scheduler, Subject};
 use vrrp_proto::{Cause, Instant, Output, Report, State};
 
 use crate::coverage::Coverage;
-use crate::host::{Fed, Record, Turn, carry_over};
+use crate::host::{Turn, carry_over};
 use crate::invariants::{Invariant, Violation};
+use crate::records::{Fed, Record};
 use crate::scenario::Config;
 
 /// Notification command. Its event (`None` for a command of all events) and the number of its

@@ -22,7 +22,12 @@ use vrrp_proto::{
 };
 
 use crate::network::Station;
-use crate::world::{MAX_HOSTS, SEGMENTS};
+
+/// Number of networks.
+pub const SEGMENTS: u8 = 2;
+
+/// Greatest number of hosts.
+pub const MAX_HOSTS: usize = 7;
 
 /// Password of the routers that use one.
 pub const PASSWORD: &[u8] = b"1111";

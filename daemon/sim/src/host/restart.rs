@@ -11,9 +11,10 @@ use vrrp_proto::routing::Routed;
 use vrrp_proto::snapshot::Snapshot;
 use vrrp_proto::{Engine, Input, Instant, Output, Report, State};
 
-use super::{Host, Process, Record};
+use super::{Host, Process};
 use crate::invariants::{Invariant, Violation};
 use crate::machine::{Machine, Own};
+use crate::records::Record;
 
 impl Host {
     /// Whether a restart of the daemon is no event: a router in fault or in its grace starts anew, and what

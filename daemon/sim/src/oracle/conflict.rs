@@ -7,10 +7,10 @@ use vrrp_proto::{AddressConflict, Instant, Output, Report, State};
 
 use super::Oracle;
 use super::reference::Watched;
-use crate::host::Record;
 use crate::invariants::{Invariant, Violation};
+use crate::records::Record;
+use crate::scenario::SEGMENTS;
 use crate::scenario::interface_name;
-use crate::world::SEGMENTS;
 
 /// Time after a take-over in which the former master may answer.
 const LAST_WORD: Duration = Duration::from_secs(1);

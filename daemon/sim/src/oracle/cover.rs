@@ -10,7 +10,8 @@ use super::reference::{Phase, Watched, others_wait};
 use super::{Judged, Oracle};
 use crate::admission::Unheard;
 use crate::coverage::{Coverage, Event, Kind};
-use crate::host::{Fed, Host, News, Record};
+use crate::host::Host;
+use crate::records::{Fed, News, Record};
 
 impl Oracle {
     /// Counts a take-over that is withheld.

@@ -5,8 +5,8 @@ use std::time::Duration;
 use vrrp_proto::{Cause, FaultReason, Instant, State};
 
 use super::{Oracle, transitions};
-use crate::host::{Fed, Record};
 use crate::invariants::{Invariant, Violation};
+use crate::records::{Fed, Record};
 use crate::scenario::RouterConfig;
 
 /// Length of a grace that begins with this configuration.

@@ -5,13 +5,15 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use vrrp_proto::{
-    Announcement, Cause, Desired, Family, HandOverEnd, Instant, Output, Report, State, Version,
+    Announcement, Cause, Desired, Family, HandOverEnd, Instant, Output, Report, State, Transition,
+    Version,
 };
 
 use super::{Judged, Oracle, Watched, transitions};
 use crate::coverage::Coverage;
-use crate::host::{Fed, Host, Record};
+use crate::host::Host;
 use crate::invariants::{Invariant, Violation};
+use crate::records::{Fed, Record};
 use crate::scenario::RouterConfig;
 
 /// Hand-over of one router.
@@ -65,16 +67,13 @@ impl Oracle {
         coverage: &mut Coverage,
     ) -> Result<(), Violation> {
         let broken = |how: String| Err(Invariant::HandOver.broken(how));
-        for transition in transitions(record) {
-            if transition.to == State::Master
-                && let Some(router) = self.routers.get_mut(&*transition.router)
-            {
-                router.leaving = None;
-            }
-        }
         self.hear_successor(judged, record);
-        self.begin_hand_overs(host, now, record)?;
+        let is_content = host.process.as_ref().is_some_and(|p| p.is_content());
+        // In their order: a router that wakes up late may end a hand-over and take over in one turn.
         for output in &record.outputs {
+            if let Output::Report(Report::Transition(transition)) = output {
+                self.begin_hand_over(is_content, now, record, transition)?;
+            }
             let Output::Report(Report::HandedOver { router, end, .. }) = output else {
                 continue;
             };
@@ -185,54 +184,59 @@ impl Oracle {
         }
     }
 
-    /// A master that stops, or that a command of the operator makes backup, hands over if it can serve. A
+    /// Takes in a transition, which ends a hand-over if the router becomes master, and begins one if it may. A
+    /// master that stops, or that a command of the operator makes backup, hands over if it can serve. A
     /// member that gives up its mastership to join its group does so if the reload does not change it.
-    fn begin_hand_overs(
+    fn begin_hand_over(
         &mut self,
-        host: &Host,
+        is_content: bool,
         now: Instant,
         record: &Record,
+        transition: &Transition,
     ) -> Result<(), Violation> {
-        let is_content = host.process.as_ref().is_some_and(|p| p.is_content());
-        for transition in transitions(record).filter(|t| t.from == State::Master) {
-            let name = &*transition.router;
-            let Some(router) = self.routers.get_mut(name) else {
-                continue;
-            };
-            let root = transition.cause.root();
-            let is_command = matches!(root, Cause::Command { .. });
-            let may_be = is_command || matches!(root, Cause::Stopped | Cause::Joined { .. });
-            // A reload may change the addresses of a router that steps down at the same time.
-            let is_reload = matches!(record.fed, Fed::Configure(_));
-            let has_to = *root == Cause::Stopped || is_command && !is_reload;
-            let serves = !router.is_away
-                && !router.is_unlinked
-                && router.grace_until.is_none()
-                && !record.interrupted.contains(name)
-                && router.config.virtual_addresses().next().is_some();
-            let longest = record.outputs.iter().find_map(|output| {
-                let Output::Report(Report::HandsOver { router, longest }) = output else {
-                    return None;
-                };
-                (**router == *name).then_some(*longest)
-            });
-            let expected = bound(&router.config);
-            let is_right = match longest {
-                Some(longest) => may_be && serves && longest == expected,
-                None => !(has_to && serves),
-            };
-            if !is_right {
-                return Err(Invariant::HandOver.broken(format!(
-                    "{name}: {} -> {} with a hand-over of {longest:?}, expected {expected:?}",
-                    transition.from, transition.to
-                )));
-            }
-            router.leaving = longest.map(|longest| Leaving {
-                until: now + longest,
-                awaited: router.config.spoken().collect(),
-                is_undisturbed: is_content,
-            });
+        let Some(router) = self.routers.get_mut(&*transition.router) else {
+            return Ok(());
+        };
+        if transition.to == State::Master {
+            router.leaving = None;
         }
+        if transition.from != State::Master {
+            return Ok(());
+        }
+        let name = &*transition.router;
+        let root = transition.cause.root();
+        let is_command = matches!(root, Cause::Command { .. });
+        let may_be = is_command || matches!(root, Cause::Stopped | Cause::Joined { .. });
+        // A reload may change the addresses of a router that steps down at the same time.
+        let is_reload = matches!(record.fed, Fed::Configure(_));
+        let has_to = *root == Cause::Stopped || is_command && !is_reload;
+        let serves = !router.is_away
+            && !router.is_unlinked
+            && router.grace_until.is_none()
+            && !record.interrupted.contains(name)
+            && router.config.virtual_addresses().next().is_some();
+        let longest = record.outputs.iter().find_map(|output| {
+            let Output::Report(Report::HandsOver { router, longest }) = output else {
+                return None;
+            };
+            (**router == *name).then_some(*longest)
+        });
+        let expected = bound(&router.config);
+        let is_right = match longest {
+            Some(longest) => may_be && serves && longest == expected,
+            None => !(has_to && serves),
+        };
+        if !is_right {
+            return Err(Invariant::HandOver.broken(format!(
+                "{name}: {} -> {} with a hand-over of {longest:?}, expected {expected:?}",
+                transition.from, transition.to
+            )));
+        }
+        router.leaving = longest.map(|longest| Leaving {
+            until: now + longest,
+            awaited: router.config.spoken().collect(),
+            is_undisturbed: is_content,
+        });
         Ok(())
     }
 }

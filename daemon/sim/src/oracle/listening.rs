@@ -10,7 +10,7 @@ use std::time::Duration;
 use vrrp_proto::{Cause, Family, Instant};
 
 use crate::foreign::skew;
-use crate::host::{Datagram, Says};
+use crate::records::{Datagram, Says};
 use crate::scenario::RouterConfig;
 
 /// Timers of a backup.

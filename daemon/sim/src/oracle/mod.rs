@@ -8,10 +8,8 @@
 mod announcing;
 mod conflict;
 mod contacts;
-mod contest;
 mod cover;
 mod grace;
-mod group;
 mod hand_over;
 mod listening;
 mod operator;
@@ -36,13 +34,14 @@ pub(crate) use self::silence::UNRESOLVED;
 use crate::admission::{Numbers, Trailer, Unheard, is_deaf, judge, seconds_ahead};
 use crate::coverage::Coverage;
 use crate::foreign::{has_link_local, says};
-use crate::host::{Arrival, Datagram, Fed, Host, News, Record, Says, Turn, read};
+use crate::host::{Host, Turn};
 use crate::invariants::{Invariant, Violation};
 use crate::machine;
+use crate::records::{Arrival, Datagram, Fed, News, Record, Says, read};
+use crate::scenario::SEGMENTS;
 use crate::scenario::{
     Behind, Config, PatienceConfig, RouterConfig, TrackerConfig, interface_name,
 };
-use crate::world::SEGMENTS;
 
 /// Least time between two answers: the shortest interval of the protocol.
 const REPLY_SPACING: Duration = Duration::from_millis(10);

@@ -6,11 +6,11 @@
 use vrrp_proto::operator::{CommandKey, CommandKind, Order, StandingCommand};
 use vrrp_proto::{Cause, Instant, State};
 
-use super::group::{Moves, moves};
 use super::reference::Phase;
+use super::reference::group::{Moves, moves};
 use super::{Oracle, compare};
-use crate::host::Record;
 use crate::invariants::Violation;
+use crate::records::Record;
 use crate::scenario::RouterConfig;
 
 impl Oracle {

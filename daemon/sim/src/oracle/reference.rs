@@ -1,21 +1,24 @@
 //! Expected behaviour of one router, written from RFC 9568 section 6.4 and RFC 3768, without code of
 //! the engine.
 
+mod contest;
+pub(super) mod group;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
 use vrrp_proto::{Cause, Family, Instant, State, Transition};
 
+use self::contest::Contesting;
+use self::group::Sightings;
 use super::announcing::Announcing;
 use super::contacts::Contacts;
-use super::contest::Contesting;
-use super::group::Sightings;
 use super::hand_over::Leaving;
 use super::listening::Listening;
 use crate::admission::{Numbers, Trailer, is_after, next_number};
 use crate::foreign::skew;
-use crate::host::{Datagram, Says};
+use crate::records::{Datagram, Says};
 use crate::scenario::{HmacConfig, RouterConfig};
 
 /// Expected state of a router.

@@ -7,8 +7,8 @@ use std::time::Duration;
 use vrrp_proto::{Cause, Family, Instant, InterfaceIndex, Output, Solicitation, State, Transition};
 
 use super::{Judged, Oracle, Watched, is_end, transitions};
-use crate::host::{Fed, Record};
 use crate::invariants::{Invariant, Violation};
+use crate::records::{Fed, Record};
 use crate::scenario::interface_name;
 
 /// Time for which a backup that begins to listen does not take over while the name of a peer is not

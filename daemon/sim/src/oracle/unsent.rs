@@ -5,12 +5,12 @@
 
 use vrrp_proto::{Cause, Family, Instant, InterfaceIndex, State};
 
-use super::group::{Moves, moves};
+use super::reference::group::{Moves, moves};
 use super::{Oracle, compare};
-use crate::host::Record;
 use crate::invariants::Violation;
+use crate::records::Record;
+use crate::scenario::SEGMENTS;
 use crate::scenario::interface_name;
-use crate::world::SEGMENTS;
 
 impl Oracle {
     /// Checks the effect of the outcome of sending. Routers that preempted a master at the same moment return

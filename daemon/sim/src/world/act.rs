@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use vrrp_proto::{MacAddress, Vrid};
 
-use super::{BOOT, Happening, SEGMENTS, World, station};
-use crate::host::{Host, Message};
+use super::{BOOT, Happening, World, station};
+use crate::host::Host;
 use crate::invariants::Violation;
 use crate::network::{Station, USUAL_DELAY};
+use crate::records::Message;
+use crate::scenario::SEGMENTS;
 use crate::scenario::{
     Action, Config, Families, TrackerConfig, interface_name, virtual_address, virtual_mac,
 };

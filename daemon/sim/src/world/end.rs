@@ -12,17 +12,18 @@ use vrrp_proto::{
     Transition, Version, Vrid,
 };
 
-use super::group::entangled;
+use super::configured::{configurations, configured, dialect, entangled};
 use super::neighbours::AGAIN;
-use super::{Happening, SEGMENTS, World, station};
+use super::{Happening, World, station};
 use crate::foreign;
 use crate::host::Host;
 use crate::invariants::{Invariant, Violation};
 use crate::kernel::Came;
 use crate::network::Station;
 use crate::oracle::{Oracle, UNRESOLVED, Watched};
+use crate::scenario::SEGMENTS;
 use crate::scenario::{
-    Action, Config, Make, RouterConfig, Scenario, Step, interface_name, physical_mac, virtual_mac,
+    Action, Make, RouterConfig, Scenario, Step, interface_name, physical_mac, virtual_mac,
 };
 
 /// Time in addition to that of the protocol: delays, late wake-ups, and the second look after a
@@ -1109,14 +1110,6 @@ fn own_devices(host: &Host) -> impl Iterator<Item = &Link> {
     })
 }
 
-/// Part of the configuration on which routers have to agree to accept each other's advertisements.
-pub(super) fn dialect(config: &RouterConfig) -> String {
-    match config.version {
-        Version::V2 => format!("2 {} {}", config.interval, config.password().is_some()),
-        Version::V3 => "3".to_owned(),
-    }
-}
-
 /// Longest time in which each virtual router settles. A backup waits for three intervals, the skew (at
 /// most one interval), its delays, and the hold time and delays of its trackers. Then the first
 /// advertisement of the new master arrives at once. Clocks may be slow.
@@ -1197,22 +1190,4 @@ fn patience(scenario: &Scenario) -> Duration {
     let patience = configurations(scenario).flat_map(|config| config.patience.values());
     let longest = patience.map(|p| p.hold().max(p.delay(true)).max(p.delay(false)));
     longest.max().unwrap_or_default()
-}
-
-/// Every router of every host, of all configurations.
-pub(crate) fn configured(scenario: &Scenario) -> impl Iterator<Item = &RouterConfig> {
-    let routers = configurations(scenario).flat_map(|config| config.routers.values());
-    routers.chain(scenario.foreign.iter().map(|router| &router.config))
-}
-
-/// Every configuration of every host.
-pub(super) fn configurations(scenario: &Scenario) -> impl Iterator<Item = &Config> {
-    let reloads = scenario.steps.iter().filter_map(|step| {
-        let Action::Reload { config, .. } = &step.action else {
-            return None;
-        };
-        Some(config)
-    });
-    let hosts = scenario.hosts.iter().map(|host| &host.config);
-    hosts.chain(reloads)
 }

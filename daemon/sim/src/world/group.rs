@@ -10,11 +10,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use vrrp_proto::{Family, State};
 
 use super::World;
-use super::end::{Member, configurations, dialect, is_usable};
+use super::configured::{dialect, key_of};
+use super::end::{Member, is_usable};
 use crate::foreign;
 use crate::invariants::{Invariant, Violation};
 use crate::network::Station;
-use crate::scenario::{RouterConfig, Scenario};
+use crate::scenario::RouterConfig;
 
 /// Properties on which the hosts have to agree: VRID, dialect and families of each member.
 type Likeness = Vec<(u8, u8, String, Vec<Family>)>;
@@ -214,34 +215,7 @@ fn are_twins(one: &Side, other: &Side) -> bool {
     members.any(|(one, other)| one.is_twin(other))
 }
 
-fn key_of(config: &RouterConfig) -> (u8, u8) {
-    (config.segment, config.vrid)
-}
-
 fn likeness_of(config: &RouterConfig) -> (u8, u8, String, Vec<Family>) {
     let (segment, vrid) = key_of(config);
     (segment, vrid, dialect(config), config.spoken().collect())
-}
-
-/// Sets of virtual routers that are connected by sync groups.
-pub(super) fn entangled(scenario: &Scenario) -> Vec<BTreeSet<(u8, u8)>> {
-    let mut all: Vec<BTreeSet<(u8, u8)>> = Vec::new();
-    for config in configurations(scenario) {
-        for group in config.groups.values() {
-            let members = group
-                .members
-                .iter()
-                .filter_map(|name| config.routers.get(name));
-            let mut keys: BTreeSet<_> = members.map(key_of).collect();
-            all.retain(|known| {
-                let is_apart = known.is_disjoint(&keys);
-                if !is_apart {
-                    keys.extend(known);
-                }
-                is_apart
-            });
-            all.push(keys);
-        }
-    }
-    all
 }

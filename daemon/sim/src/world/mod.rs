@@ -1,6 +1,7 @@
 //! Simulated world: hosts, foreign routers, networks, and the queue of events.
 
 mod act;
+mod configured;
 mod end;
 mod group;
 mod neighbours;
@@ -17,24 +18,21 @@ use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 use vrrp_proto::{Cause, Family, Instant, MacAddress, Output, Report, State, Version};
 
-pub(crate) use self::end::configured;
-use self::end::{bounds, dialect};
+pub(crate) use self::configured::configured;
+use self::configured::dialect;
+use self::end::bounds;
 use self::neighbours::Neighbours;
 use crate::coverage::Coverage;
 use crate::foreign::Foreign;
-use crate::host::{Datagram, Host, Message, Sent, Turn, read};
+use crate::host::{Host, Turn};
 use crate::invariants::{Invariant, Violation};
 use crate::kernel::Deferred;
 use crate::network::{Segment, Station};
 use crate::notifier::Notifier;
 use crate::oracle::Oracle;
+use crate::records::{Datagram, Message, Sent, read};
 use crate::scenario::{Action, Config, Meaning, PeerConfig, RouterConfig, Scenario, Stations};
-
-/// Number of networks.
-pub const SEGMENTS: u8 = 2;
-
-/// Greatest number of hosts.
-pub const MAX_HOSTS: usize = 7;
+use crate::scenario::{MAX_HOSTS, SEGMENTS};
 
 /// Greatest delay of a wake-up of a process, in microseconds.
 const USUAL_LATENESS: u32 = 200;
@@ -248,7 +246,7 @@ impl<'a> World<'a> {
                 })
                 .collect(),
             bounds,
-            entangled: group::entangled(scenario),
+            entangled: configured::entangled(scenario),
             stable_since: Instant::ZERO,
             is_looked_after: false,
             end: Instant::ZERO

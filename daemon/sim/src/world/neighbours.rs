@@ -14,9 +14,10 @@ use vrrp_proto::{Cause, Family, Instant, InterfaceAddress, State, Transition};
 
 use super::World;
 use crate::foreign;
-use crate::host::{Datagram, Host};
+use crate::host::Host;
 use crate::invariants::{Invariant, Violation};
 use crate::network::Station;
+use crate::records::Datagram;
 use crate::scenario::{RouterConfig, own_ipv4};
 
 /// Time between two requests of a kernel for the same neighbour (retrans_time_ms of neighbour(7)).

@@ -8,12 +8,14 @@ use rand::RngExt;
 use vrrp_proto::wire::group;
 use vrrp_proto::{AdvertInterval, Family, Instant, Version};
 
-use super::{Happening, SEGMENTS, World, configured, station};
+use super::{Happening, World, configured, station};
 use crate::foreign;
 use crate::forge;
-use crate::host::{Datagram, read, true_time};
+use crate::host::true_time;
 use crate::junk;
 use crate::network::{Station, USUAL_DELAY};
+use crate::records::{Datagram, read};
+use crate::scenario::SEGMENTS;
 use crate::scenario::{Make, Place, RouterConfig, link_local, own_ipv4, physical_mac};
 
 impl World<'_> {

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use vrrp_proto::{Cause, Family, Instant, Output, Report};
 
-use super::Oracle;
-use super::reference::{Phase, Watched};
+use super::{Phase, Watched};
 use crate::foreign::skew;
-use crate::host::{Datagram, Fed, Record, Says};
 use crate::invariants::{Invariant, Violation};
+use crate::oracle::Oracle;
+use crate::records::{Datagram, Fed, Record, Says};
 
 /// Least time between two reports.
 const SPACING: Duration = Duration::from_secs(10);
@@ -21,7 +21,7 @@ const LAST_WORD: Duration = Duration::from_secs(1);
 
 /// Other masters beside a master.
 #[derive(Clone, Debug)]
-pub(super) struct Contesting {
+pub(in crate::oracle) struct Contesting {
     /// End of the time in which advertisements are final ones.
     begins: Instant,
     /// Advertisements of other masters, by family.
@@ -41,7 +41,7 @@ struct Rival {
 
 impl Contesting {
     /// State of a router that has just become master because of `cause`.
-    pub(super) fn since(now: Instant, cause: &Cause) -> Self {
+    pub(in crate::oracle) fn since(now: Instant, cause: &Cause) -> Self {
         let was_vacant = matches!(cause.root(), Cause::Silence { .. } | Cause::Resigned { .. });
         Self {
             begins: if was_vacant { now } else { now + LAST_WORD },
@@ -51,14 +51,14 @@ impl Contesting {
     }
 
     /// Continues after an interruption, in which the absence of an advertisement proves nothing.
-    pub(super) fn resume(&mut self, now: Instant) {
+    pub(in crate::oracle) fn resume(&mut self, now: Instant) {
         for rival in self.rivals.values_mut() {
             rival.gone = rival.gone.max(now + rival.wait);
         }
     }
 
     /// Time of the report without further advertisements.
-    pub(super) fn over(&self) -> Option<Instant> {
+    pub(in crate::oracle) fn over(&self) -> Option<Instant> {
         let gone = self.rivals.values().map(|rival| rival.gone).max()?;
         let spaced = self.reported.map_or(gone, |at| at + SPACING);
         Some(gone.max(spaced))
@@ -102,13 +102,13 @@ impl Watched {
         }
     }
 
-    pub(super) fn is_contested(&self) -> bool {
+    pub(in crate::oracle) fn is_contested(&self) -> bool {
         let contesting = self.contesting();
         contesting.is_some_and(|contesting| !contesting.rivals.is_empty())
     }
 
     /// Records an accepted packet to which a master does not yield.
-    pub(super) fn meet_rival(
+    pub(in crate::oracle) fn meet_rival(
         &mut self,
         now: Instant,
         packet: &Datagram,
@@ -136,7 +136,7 @@ impl Watched {
 impl Oracle {
     /// Checks that the end of each contest is reported in time, once, and for all members of a group
     /// when the last of its members is no longer contested.
-    pub(super) fn watch_contests(
+    pub(in crate::oracle) fn watch_contests(
         &mut self,
         now: Instant,
         record: &Record,

@@ -10,31 +10,31 @@ use std::time::Duration;
 
 use vrrp_proto::{Cause, Family, FaultReason, Instant, State, Transition};
 
-use super::listening::Listening;
-use super::reference::{Expected, Phase, Watched};
-use super::{Oracle, compare, transitions};
+use super::{Expected, Phase, Watched};
 use crate::foreign::skew;
-use crate::host::{Datagram, Record, Says};
 use crate::invariants::{Invariant, Violation};
+use crate::oracle::listening::Listening;
+use crate::oracle::{Oracle, compare, transitions};
+use crate::records::{Datagram, Record, Says};
 
 /// Last advertisement of another router.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Sighting {
-    pub(super) from: IpAddr,
-    pub(super) priority: u8,
+pub(in crate::oracle) struct Sighting {
+    pub(in crate::oracle) from: IpAddr,
+    pub(in crate::oracle) priority: u8,
     interval: Duration,
     at: Instant,
 }
 
 /// Last advertisements of other routers, by family and address.
-pub(super) type Sightings = BTreeMap<(Family, IpAddr), Sighting>;
+pub(in crate::oracle) type Sightings = BTreeMap<(Family, IpAddr), Sighting>;
 
 /// Expected transitions of the members.
-pub(super) type Moves = BTreeMap<String, Expected>;
+pub(in crate::oracle) type Moves = BTreeMap<String, Expected>;
 
 impl Oracle {
     /// Group of a router.
-    pub(super) fn group_of(&self, name: &str) -> Option<String> {
+    pub(in crate::oracle) fn group_of(&self, name: &str) -> Option<String> {
         let groups = &mut self.config.groups.iter();
         let found = groups.find(|(_, group)| group.members.iter().any(|member| member == name));
         found.map(|(group, _)| group.clone())
@@ -52,7 +52,7 @@ impl Oracle {
     }
 
     /// Checks that the members of each group are in the same state after a turn.
-    pub(super) fn watch_groups(&self) -> Result<(), Violation> {
+    pub(in crate::oracle) fn watch_groups(&self) -> Result<(), Violation> {
         for group in self.groups() {
             let members = self.members_of(group);
             let states: BTreeSet<State> = members
@@ -69,7 +69,7 @@ impl Oracle {
     }
 
     /// Checks the effect of a packet for one member on all members.
-    pub(super) fn watch_packet_together(
+    pub(in crate::oracle) fn watch_packet_together(
         &mut self,
         now: Instant,
         arrived: Instant,
@@ -134,7 +134,7 @@ impl Oracle {
     }
 
     /// Checks the effect of a deadline of a group.
-    pub(super) fn watch_tick_together(
+    pub(in crate::oracle) fn watch_tick_together(
         &mut self,
         now: Instant,
         group: &str,
@@ -191,7 +191,7 @@ impl Oracle {
     }
 
     /// Records the wake-up time that each group of backups asks for.
-    pub(super) fn note_asked(&mut self, now: Instant) {
+    pub(in crate::oracle) fn note_asked(&mut self, now: Instant) {
         let groups = self.groups().cloned().collect::<Vec<_>>();
         for group in groups {
             let over_at = self.over_at(now, &group);
@@ -212,7 +212,7 @@ impl Oracle {
 
     /// Time at which a group of backups takes over by its present knowledge: the end of the wait in all
     /// members.
-    pub(super) fn over_at(&self, now: Instant, group: &str) -> Option<Instant> {
+    pub(in crate::oracle) fn over_at(&self, now: Instant, group: &str) -> Option<Instant> {
         let members = self.members_of(group);
         let decided = self.is_decided(now, &members);
         let each = members.iter();
@@ -222,7 +222,7 @@ impl Oracle {
 
     /// Time at which a group of backups takes over without a further advertisement. It can be earlier
     /// than [`Self::over_at`]: the silence of one router may let another member decide.
-    pub(super) fn due_at(&self, now: Instant, group: &str) -> Option<Instant> {
+    pub(in crate::oracle) fn due_at(&self, now: Instant, group: &str) -> Option<Instant> {
         let at_present = self.over_at(now, group)?;
         let members = self.members_of(group);
         let silences = members.iter().flat_map(|member| {
@@ -507,7 +507,7 @@ impl Oracle {
     }
 
     /// Last advertisements in a family of a member that are not older than the master-down interval.
-    pub(super) fn heard_in(
+    pub(in crate::oracle) fn heard_in(
         &self,
         now: Instant,
         member: &str,
@@ -529,7 +529,12 @@ impl Oracle {
     }
 
     /// Whether the fault reason of another member is true.
-    pub(super) fn is_true_of(&self, name: &str, member: &str, fault_reason: &FaultReason) -> bool {
+    pub(in crate::oracle) fn is_true_of(
+        &self,
+        name: &str,
+        member: &str,
+        fault_reason: &FaultReason,
+    ) -> bool {
         let group = self.group_of(name);
         if member == name || group.is_none() || self.group_of(member) != group {
             return false;
@@ -559,14 +564,14 @@ impl Oracle {
     }
 
     /// Whether the transition that caused this one occurred in the same record, for the same reason.
-    pub(super) fn moved_with(record: &Record, member: &str, cause: &Cause) -> bool {
+    pub(in crate::oracle) fn moved_with(record: &Record, member: &str, cause: &Cause) -> bool {
         transitions(record).any(|other| *other.router == *member && other.cause == *cause)
     }
 }
 
 impl Watched {
     /// Records the advertisement of another router. `goes_on`: with the priority of its last one.
-    pub(super) fn sight(
+    pub(in crate::oracle) fn sight(
         &mut self,
         arrived: Instant,
         packet: &Datagram,
@@ -592,7 +597,12 @@ fn wait(router: &Watched, priority: u8, interval: Duration) -> Duration {
     3 * interval + skew(router.config.version, priority, interval)
 }
 
-pub(super) fn moves(members: &[String], leader: &str, to: State, cause: &Cause) -> Moves {
+pub(in crate::oracle) fn moves(
+    members: &[String],
+    leader: &str,
+    to: State,
+    cause: &Cause,
+) -> Moves {
     let each = members.iter().map(|member| {
         let expected = match member == leader {
             true => Expected {
