@@ -28,9 +28,9 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 use crate::error::{Doing, Error, Result};
-use crate::isolate::{exe, mount_tmpfs};
 use crate::journal::lock;
-use crate::namespace::Namespaces;
+use crate::namespace::{Namespaces, mount_tmpfs};
+use crate::program::exe;
 
 /// Hidden subcommand that runs a host's init.
 pub(crate) const INIT: &str = "__init";

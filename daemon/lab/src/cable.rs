@@ -12,88 +12,19 @@
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
 
 use crate::error::Result;
-use crate::host::Host;
+use crate::impairment::Impairment;
 use crate::journal::lock;
+use crate::namespace::Namespaces;
+use crate::netlink::Netlink;
 use crate::relay::Relay;
-use crate::segment::Switch;
+use crate::switch::Switch;
 
 /// Ports have interface indexes far from those in hosts: the kernel reports a lost carrier at once
 /// only if the two ends of a veth pair differ in index, and otherwise up to a second late.
 const PORT_INDEX: u32 = 10_000;
 const BRIDGE_END_INDEX: u32 = 20_000;
-
-/// Impairment of a cable. The default is none.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Impairment {
-    /// Delay of each frame, in both directions.
-    pub delay: Duration,
-    /// Share of lost frames, in both directions: 0.0 none, 1.0 all.
-    pub loss: f64,
-    /// Seed of the random numbers for `loss`.
-    pub seed: u64,
-    /// Whether all frames to the host are lost.
-    pub cut_to_host: bool,
-    /// Whether all frames from the host are lost.
-    pub cut_from_host: bool,
-}
-
-impl Impairment {
-    /// Delays each frame by `delay`.
-    pub fn delay(delay: Duration) -> Self {
-        Self {
-            delay,
-            ..Self::default()
-        }
-    }
-
-    /// Loses the share `loss` of all frames.
-    pub fn loss(loss: f64, seed: u64) -> Self {
-        Self {
-            loss,
-            seed,
-            ..Self::default()
-        }
-    }
-
-    /// Loses all frames to the host; frames from the host arrive.
-    pub fn deaf() -> Self {
-        Self {
-            cut_to_host: true,
-            ..Self::default()
-        }
-    }
-
-    /// Loses all frames from the host; frames to the host arrive.
-    pub fn mute() -> Self {
-        Self {
-            cut_from_host: true,
-            ..Self::default()
-        }
-    }
-
-    /// Loses all frames, in both directions; the host keeps its carrier.
-    pub fn cut() -> Self {
-        Self {
-            cut_to_host: true,
-            cut_from_host: true,
-            ..Self::default()
-        }
-    }
-
-    fn is_none(&self) -> bool {
-        let Self {
-            delay,
-            loss,
-            seed: _,
-            cut_to_host,
-            cut_from_host,
-        } = *self;
-        delay.is_zero() && loss <= 0.0 && !cut_to_host && !cut_from_host
-    }
-}
 
 /// Cable of one network card. Clones are the same cable, which exists as long as its host.
 #[derive(Clone, Debug)]
@@ -118,20 +49,20 @@ struct State {
 impl Cable {
     pub(crate) fn new(
         switch: Arc<Switch>,
-        host: &Host,
+        host: &Namespaces,
+        powered: bool,
         interface: &str,
         address: (IpAddr, u8),
     ) -> Result<Self> {
         let number = switch.next_port();
         let port = PORT_INDEX + number;
-        switch.netlink.add_veth(
-            (&format!("p{number}"), port),
-            (interface, host.namespaces()),
-        )?;
+        switch
+            .netlink
+            .add_veth((&format!("p{number}"), port), (interface, host))?;
         switch.netlink.set_bridge(port, Some(switch.bridge))?;
         let state = State {
             plugged: true,
-            powered: host.is_on(),
+            powered,
             relay: None,
         };
         let cable = Self(Arc::new(Inner {
@@ -141,7 +72,6 @@ impl Cable {
             address,
             state: Mutex::new(state),
         }));
-        cable.configure(host)?;
         cable.apply(&lock(&cable.0.state))?;
         Ok(cable)
     }
@@ -219,8 +149,7 @@ impl Cable {
     }
 
     /// Sets the card up in the host, with its configured address only.
-    pub(crate) fn configure(&self, host: &Host) -> Result<()> {
-        let netlink = host.netlink();
+    pub(crate) fn configure(&self, netlink: &Netlink) -> Result<()> {
         let index = netlink.index_of(&self.0.interface)?;
         // Down first, which also deletes neighbours, routes and other state of the link.
         netlink.set_up(index, false)?;

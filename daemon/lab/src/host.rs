@@ -110,7 +110,7 @@ impl Host {
             }
         }
         for cable in &cables {
-            cable.configure(self)?;
+            cable.configure(&self.netlink)?;
         }
         *boot = Some(Boot::start(&self.name, &self.namespaces)?);
         for cable in &cables {

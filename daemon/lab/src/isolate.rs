@@ -7,8 +7,6 @@
 //! [`isolate`] recognises these by their first argument and does not return.
 
 use std::fs;
-use std::path::PathBuf;
-use std::sync::OnceLock;
 
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
@@ -16,10 +14,10 @@ use nix::sched::{CloneFlags, unshare};
 use nix::unistd::{getegid, geteuid};
 
 use crate::error::{Doing, Error, Result};
+use crate::namespace::mount_tmpfs;
+use crate::program::exe;
 use crate::sys::ignore_setgroups;
 use crate::{boot, httpd};
-
-static EXE: OnceLock<PathBuf> = OnceLock::new();
 
 /// Moves the process into new namespaces. Call it first in `main`, before any thread starts.
 ///
@@ -70,25 +68,6 @@ pub fn dispatch() {
         Some(httpd::HTTPD) => httpd::main(arguments.collect()),
         _ => {}
     }
-}
-
-/// Path of the running program, which is also the lab's init and web server: `exe() __httpd --name
-/// NAME --pid-file FILE --listen ADDRESS [--daemon]` in a check script starts the web server.
-///
-/// # Errors
-/// If /proc is not mounted.
-pub fn exe() -> Result<PathBuf> {
-    if let Some(exe) = EXE.get() {
-        return Ok(exe.clone());
-    }
-    let exe = std::env::current_exe().doing("reading the path of this program")?;
-    Ok(EXE.get_or_init(|| exe).clone())
-}
-
-pub(crate) fn mount_tmpfs(path: &str) -> Result<()> {
-    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
-    mount(Some("lab"), path, Some("tmpfs"), flags, Some("mode=0755"))
-        .doing(format!("mounting a tmpfs over {path}"))
 }
 
 fn unavailable(errno: Errno, denied: Option<Errno>) -> Error {

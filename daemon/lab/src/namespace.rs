@@ -14,7 +14,6 @@ use nix::sched::{CloneFlags, setns, unshare};
 use nix::unistd::sethostname;
 
 use crate::error::{Doing, Result};
-use crate::isolate::mount_tmpfs;
 
 /// Descriptors of a network, a mount and a UTS namespace.
 #[derive(Debug)]
@@ -115,4 +114,11 @@ fn bind(from: &Path, to: &Path) -> Result<()> {
         None::<&str>,
     )
     .doing(format!("binding {} to {}", from.display(), to.display()))
+}
+
+/// Mounts an empty file system over a directory.
+pub(crate) fn mount_tmpfs(path: &str) -> Result<()> {
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
+    mount(Some("lab"), path, Some("tmpfs"), flags, Some("mode=0755"))
+        .doing(format!("mounting a tmpfs over {path}"))
 }

@@ -15,9 +15,9 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::socket::{MsgFlags, recv, send};
 use nix::sys::time::TimeSpec;
 
-use crate::cable::Impairment;
 use crate::clock::Moment;
 use crate::error::{Doing, Result};
+use crate::impairment::Impairment;
 use crate::journal::lock;
 use crate::namespace::Namespaces;
 use crate::sys::{Packet, open_packet};

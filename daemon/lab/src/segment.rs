@@ -6,7 +6,7 @@
 use std::fs;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use crate::cable::Cable;
@@ -15,6 +15,7 @@ use crate::error::{Doing, Error, Result};
 use crate::host::Host;
 use crate::namespace::Namespaces;
 use crate::netlink::Netlink;
+use crate::switch::Switch;
 
 const BRIDGE: &str = "br0";
 
@@ -22,16 +23,6 @@ const BRIDGE: &str = "br0";
 /// last attached cable.
 #[derive(Clone, Debug)]
 pub struct Segment(Arc<Switch>);
-
-/// State that cables share with their segment.
-#[derive(Debug)]
-pub(crate) struct Switch {
-    pub(crate) name: String,
-    pub(crate) namespaces: Namespaces,
-    pub(crate) netlink: Netlink,
-    pub(crate) bridge: u32,
-    ports: AtomicU32,
-}
 
 impl Segment {
     /// Creates a switch. The name appears in messages.
@@ -67,7 +58,14 @@ impl Segment {
     /// name.
     pub fn attach(&self, host: &Host, interface: &str, address: &str) -> Result<Cable> {
         let address = parse_network(address)?;
-        let cable = Cable::new(Arc::clone(&self.0), host, interface, address)?;
+        let cable = Cable::new(
+            Arc::clone(&self.0),
+            host.namespaces(),
+            host.is_on(),
+            interface,
+            address,
+        )?;
+        cable.configure(host.netlink())?;
         host.add_cable(cable.clone());
         Ok(cable)
     }
@@ -93,13 +91,6 @@ impl Segment {
     /// Name of the segment.
     pub fn name(&self) -> &str {
         &self.0.name
-    }
-}
-
-impl Switch {
-    /// Returns the number of the next port, unique in this switch.
-    pub(crate) fn next_port(&self) -> u32 {
-        self.ports.fetch_add(1, Ordering::Relaxed)
     }
 }
 

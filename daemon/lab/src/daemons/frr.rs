@@ -16,7 +16,7 @@ use super::{PATIENCE, PeerProgram};
 use crate::clock::Moment;
 use crate::error::{Doing, Error, Result};
 use crate::host::Host;
-use crate::isolate::mount_tmpfs;
+use crate::namespace::mount_tmpfs;
 use crate::process::{Line, Process};
 
 const RUN: &str = "/run/frr";

@@ -17,7 +17,6 @@ use vrrp_proto::Vrid;
 use super::course::{Instance, Role};
 use super::fixture::Machine;
 use super::millis;
-use super::runner::Row;
 use crate::post_mortem::{Packets, Traffic};
 use crate::timeline::page::{escape, legend, table, write as write_page};
 use crate::timeline::{Bound, Kind, Lane, Moment as Mark, Tick, Timeline};
@@ -54,6 +53,30 @@ impl Wire {
             .iter()
             .map(|frame| (nanos(frame.at), &frame.bytes[..]));
         Packets::of_frames(nanos(begin), nanos(end), frames)
+    }
+}
+
+/// Result of a step.
+pub(crate) struct Row {
+    pub(crate) experiment: u8,
+    pub(crate) name: &'static str,
+    pub(crate) expected: String,
+    pub(crate) seen: String,
+    pub(crate) outage: Duration,
+    pub(crate) bound: Duration,
+    /// Unmet expectations.
+    pub(crate) problems: Vec<String>,
+    /// Timelines, if there is a report.
+    pub(crate) drawing: Option<Drawing>,
+}
+
+impl Row {
+    pub(crate) const fn verdict(&self) -> &'static str {
+        if self.problems.is_empty() {
+            "ok"
+        } else {
+            "FAILED"
+        }
     }
 }
 

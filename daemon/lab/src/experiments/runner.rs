@@ -15,7 +15,7 @@ use vrrp_lab::{Moment, Result};
 
 use super::course::Role;
 use super::experiment::{Experiment, Overlap};
-use super::report::{Drawing, Times};
+use super::report::{Row, Times};
 use super::{ALLOWANCE, millis};
 
 /// Number of log lines per daemon that a failed step shows.
@@ -45,30 +45,6 @@ pub(crate) enum TwoHolders {
     Handover,
     /// From the takeover from a frozen host until that host resumes; and at the handover back.
     Frozen,
-}
-
-/// Result of a step.
-pub(crate) struct Row {
-    pub(crate) experiment: u8,
-    pub(crate) name: &'static str,
-    pub(crate) expected: String,
-    pub(crate) seen: String,
-    pub(crate) outage: Duration,
-    pub(crate) bound: Duration,
-    /// Unmet expectations.
-    pub(crate) problems: Vec<String>,
-    /// Timelines, if there is a report.
-    pub(crate) drawing: Option<Drawing>,
-}
-
-impl Row {
-    pub(crate) const fn verdict(&self) -> &'static str {
-        if self.problems.is_empty() {
-            "ok"
-        } else {
-            "FAILED"
-        }
-    }
 }
 
 /// A step in progress.

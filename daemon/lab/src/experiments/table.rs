@@ -3,7 +3,8 @@
 use serde_json::json;
 
 use super::ALLOWANCE;
-use super::runner::{Row, print};
+use super::report::Row;
+use super::runner::print;
 
 /// Width of the text columns; longer texts are wrapped.
 const WIDTH: usize = 36;
