@@ -107,6 +107,9 @@ pub struct Mirror {
     /// Addresses of the daemon that were deleted, and requested again before that event was read, see
     /// [`may_be_held`](Mirror::may_be_held).
     uncertain: BTreeSet<(InterfaceIndex, InterfaceAddress)>,
+    /// IPv4 addresses whose deletion was requested after events were last read: an event about one may be
+    /// older than the deletion.
+    released: BTreeSet<(InterfaceIndex, InterfaceAddress)>,
     /// IPv4 addresses that are not secondary ones.
     primaries: BTreeSet<(InterfaceIndex, InterfaceAddress)>,
     /// Networks, given by an address, in which an address of the daemon may be before the host's own, see
@@ -174,7 +177,10 @@ impl Mirror {
             }
             // The kernel holds an IPv6 address only once, so the known one with another prefix length is
             // outdated.
-            Event::AddressAdded(interface, held) if self.has_otherwise(interface, held.address) => {
+            Event::AddressAdded(interface, held)
+                if self.has_otherwise(interface, held.address)
+                    || self.released.contains(&(interface, held.address)) =>
+            {
                 self.in_doubt.insert(interface);
                 None
             }
@@ -205,7 +211,8 @@ impl Mirror {
     }
 
     /// Interfaces that have to be read again (see [`replace`](Self::replace)): an event about an IPv6 address
-    /// contradicted the mirror, or something is missing in an interrupted dump.
+    /// contradicted the mirror, an IPv4 address was added before or after the daemon deleted it, or something is
+    /// missing in an interrupted dump.
     ///
     /// An event about an IPv6 address does not say which program changed it, and the kernel reports an
     /// addition late, from a work queue (addrconf_dad_work). So the event may be about the daemon's own
@@ -217,8 +224,9 @@ impl Mirror {
     }
 
     /// Notes that all events up to now have been [applied](Self::apply).
-    pub(crate) const fn no_news_waits(&mut self) {
+    pub(crate) fn no_news_waits(&mut self) {
         self.readings += 1;
+        self.released.clear();
     }
 
     /// Whether the interface may hold an IPv4 address of the daemon although an event said that it was
@@ -333,9 +341,13 @@ impl Mirror {
                     ours: true,
                     secondary: self.has_network_of(interface, address),
                 };
+                self.released.remove(&(interface, address));
                 self.put_in_last_place(interface, held, form, Some(self.readings));
             }
             Change::Delete { interface, address } => {
+                if address.family() == Family::V4 {
+                    self.released.insert((interface, address));
+                }
                 self.uncertain.remove(&(interface, address));
                 if let Some(entry) = self.entry(interface, address) {
                     self.departed.insert((interface, address), entry);

@@ -404,7 +404,7 @@ impl Node {
 
     /// Notes that no event about links and addresses waits to be read: later events are about changes after
     /// the requests that were made so far.
-    pub const fn no_news_waits(&mut self) {
+    pub fn no_news_waits(&mut self) {
         self.mirror.no_news_waits();
     }
 

@@ -428,6 +428,35 @@ fn late_event_about_own_ipv6_addition_causes_doubt() {
     assert!(mirror.replace(dump_of(&[])).is_empty());
 }
 
+/// The kernel promotes a secondary address because the primary one is deleted. The daemon deletes the secondary
+/// one, too, before it reads the event.
+#[test]
+fn event_that_may_precede_own_ipv4_deletion_causes_doubt() {
+    let address = address_of("10.0.0.2/24");
+    let mut mirror = started(&["10.0.0.2/24"]);
+    mirror.no_news_waits();
+    mirror.applied(&Change::Delete {
+        interface: ETH,
+        address,
+    });
+    assert!(mirror.apply(added("10.0.0.2/24", true)).is_none());
+    assert!(is_in_doubt(&mirror));
+    assert_eq!(order(&mirror), [""; 0]);
+    // Another program added it after the deletion.
+    let inputs = mirror.replace(dump_of(&["10.0.0.2/24"]));
+    assert!(matches!(inputs[..], [Input::AddressAdded { .. }]));
+    mirror.applied(&Change::Delete {
+        interface: ETH,
+        address,
+    });
+    mirror.no_news_waits();
+    assert!(
+        mirror.apply(added("10.0.0.2/24", false)).is_some(),
+        "it is later"
+    );
+    assert!(!is_in_doubt(&mirror));
+}
+
 #[test]
 fn event_of_unknown_link_causes_no_doubt() {
     let mut mirror = Mirror::new();
