@@ -467,7 +467,7 @@ FAULTS = [
         "routes and rules of an earlier daemon are kept",
         ROUTES,
         "    changes.extend(rules.cloned().map(Change::DeleteRule));\n    for change",
-        "    changes.truncate(first);\n    for change",
+        "    drop(rules);\n    changes.truncate(first);\n    for change",
     ),
     Fault(
         "dual-family instance takes over when one family is silent",

@@ -8,8 +8,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::io;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tracing::Level;
@@ -17,6 +16,7 @@ use vrrp_linux::device::Devices;
 use vrrp_node::device::DeviceChange;
 use vrrp_node::node::SECOND_LOOK;
 
+use super::worker::{Next, Shared, Worker};
 use crate::complaints::Complaints;
 use crate::log_writer::Log;
 
@@ -26,18 +26,9 @@ const QUIET: Duration = Duration::from_millis(100);
 /// Pause between two changes, in which other threads get the kernel's lock.
 const BREATH: Duration = Duration::from_millis(5);
 
-/// Thread and its work.
+/// Thread and its work. Dropping it waits until all changes are done.
 #[derive(Debug)]
-pub(super) struct DeviceReaper {
-    work: Arc<Work>,
-    thread: Option<JoinHandle<()>>,
-}
-
-#[derive(Debug, Default)]
-struct Work {
-    list: Mutex<List>,
-    more: Condvar,
-}
+pub(super) struct DeviceReaper(Worker<List>);
 
 #[derive(Debug, Default)]
 struct List {
@@ -46,7 +37,6 @@ struct List {
     present: Option<DeviceChange>,
     /// Time at which the reaper begins.
     begins_at: Option<Instant>,
-    is_last: bool,
 }
 
 impl DeviceReaper {
@@ -56,100 +46,77 @@ impl DeviceReaper {
     /// If the process may open no more files or start no more threads.
     pub(super) fn start(log: Log) -> io::Result<Self> {
         let devices = Devices::open()?;
-        let work = Arc::new(Work::default());
-        let own = Arc::clone(&work);
-        let thread = std::thread::Builder::new()
-            .name("device-reaper".to_owned())
-            .spawn(move || own.toil(devices, &log))?;
-        Ok(Self {
-            work,
-            thread: Some(thread),
-        })
+        let toil = move |list: &Shared<List>| toil(list, devices, &log);
+        Worker::start("device-reaper", toil).map(Self)
     }
 
     /// Hands over changes. Earlier changes of the same interfaces that are not done yet are
     /// dropped.
     pub(super) fn hand(&self, changes: Vec<DeviceChange>) {
-        let names: BTreeSet<_> = changes.iter().map(|c| Arc::clone(c.name())).collect();
-        self.forget(|name| names.contains(name));
-        let mut list = self.work.lock();
-        list.changes.extend(changes);
-        list.begins_at = Some(Instant::now() + QUIET);
-        self.work.more.notify_one();
+        self.0.change(|list| list.add(Instant::now(), changes));
     }
 
     /// Drops the changes of matching interfaces that are not done yet.
     pub(super) fn forget(&self, which: impl Fn(&str) -> bool) {
-        let mut list = self.work.lock();
-        list.changes.retain(|known| !which(known.name()));
-        list.present.take_if(|known| which(known.name()));
+        self.0.change(|list| list.forget(which));
     }
 }
 
-impl Drop for DeviceReaper {
-    /// Waits until all changes are done.
-    fn drop(&mut self) {
-        self.work.lock().is_last = true;
-        self.work.more.notify_one();
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
+impl List {
+    fn add(&mut self, now: Instant, changes: Vec<DeviceChange>) {
+        let names: BTreeSet<_> = changes.iter().map(|c| Arc::clone(c.name())).collect();
+        self.forget(|name| names.contains(name));
+        self.changes.extend(changes);
+        self.begins_at = Some(now + QUIET);
+    }
+
+    fn forget(&mut self, which: impl Fn(&str) -> bool) {
+        self.changes.retain(|known| !which(known.name()));
+        self.present.take_if(|known| which(known.name()));
+    }
+
+    /// Next change, or the time until it.
+    fn next(&mut self, now: Instant, is_last: bool) -> Next<DeviceChange> {
+        if self.changes.is_empty() {
+            return if is_last { Next::End } else { Next::Wait(None) };
         }
-    }
-}
-
-impl Work {
-    fn lock(&self) -> std::sync::MutexGuard<'_, List> {
-        // The list is consistent whenever the lock is released.
-        self.list.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Waits for the next change. `None` when no further one will come.
-    fn next(&self) -> Option<DeviceChange> {
-        let mut list = self.lock();
-        loop {
-            if list.changes.is_empty() {
-                if list.is_last {
-                    return None;
-                }
-                list = self.more.wait(list).unwrap_or_else(PoisonError::into_inner);
-                continue;
+        let left = self.begins_at.map(|at| at.saturating_duration_since(now));
+        match left {
+            Some(left) if !is_last && !left.is_zero() => Next::Wait(Some(left)),
+            _ => {
+                self.present = self.changes.pop_front();
+                self.present.clone().map_or(Next::Wait(None), Next::Do)
             }
-            let now = Instant::now();
-            let left = list.begins_at.map(|at| at.saturating_duration_since(now));
-            let left = left.unwrap_or_default();
-            if list.is_last || left.is_zero() {
-                list.present = list.changes.pop_front();
-                return list.present.clone();
-            }
-            let waited = self.more.wait_timeout(list, left);
-            (list, _) = waited.unwrap_or_else(PoisonError::into_inner);
         }
     }
 
     /// Repeats a rejected change later, unless it was recalled or the daemon is about to end.
-    fn put_off(&self) {
-        let mut list = self.lock();
-        let refused = list.present.take();
-        if !list.is_last {
-            list.changes.extend(refused);
-            list.begins_at = Some(Instant::now() + SECOND_LOOK);
+    fn put_off(&mut self, now: Instant, is_last: bool) {
+        let refused = self.present.take();
+        if !is_last {
+            self.changes.extend(refused);
+            self.begins_at = Some(now + SECOND_LOOK);
         }
     }
+}
 
-    fn toil(&self, mut devices: Devices, log: &Log) {
-        let mut complaints = Complaints::new(log.clone());
-        while let Some(change) = self.next() {
-            let mut is_done = true;
-            devices.apply(&[change], |change, error| {
-                let text = format!("cannot {change}: {error}; trying again every second");
-                complaints.tell(Level::ERROR, text);
-                is_done = false;
-            });
+fn toil(list: &Shared<List>, mut devices: Devices, log: &Log) {
+    let mut complaints = Complaints::new(log.clone());
+    while let Some(change) = list.next(List::next) {
+        let mut is_done = true;
+        devices.apply(&[change], |change, error| {
+            let text = format!("cannot {change}: {error}; trying again every second");
+            complaints.tell(Level::ERROR, text);
+            is_done = false;
+        });
+        let is_last = list.record(|list, is_last| {
             if !is_done {
-                self.put_off();
-            } else if !self.lock().is_last {
-                std::thread::sleep(BREATH);
+                list.put_off(Instant::now(), is_last);
             }
+            is_last
+        });
+        if is_done && !is_last {
+            std::thread::sleep(BREATH);
         }
     }
 }
@@ -168,35 +135,30 @@ mod tests {
         }
     }
 
-    fn idle() -> DeviceReaper {
-        DeviceReaper {
-            work: Arc::default(),
-            thread: None,
-        }
-    }
-
     #[test]
     fn rejected_change_is_retried_unless_recalled() {
-        let device_reaper = idle();
+        let mut list = List::default();
         let (one, other) = (set_down("vrrp4.51.eth1"), set_down("vrrp4.52.eth1"));
-        device_reaper.hand(vec![one.clone(), other.clone()]);
         let begun = Instant::now();
-        assert_eq!(device_reaper.work.next(), Some(one.clone()));
-        device_reaper.work.put_off();
-        assert_eq!(device_reaper.work.next(), Some(other.clone()));
-        assert!(begun.elapsed() >= SECOND_LOOK);
-        device_reaper.forget(|name| name == &**other.name());
-        device_reaper.work.put_off();
-        assert_eq!(device_reaper.work.lock().changes, [one]);
+        list.add(begun, vec![one.clone(), other.clone()]);
+        assert_eq!(list.next(begun, false), Next::Wait(Some(QUIET)));
+        let now = begun + QUIET;
+        assert_eq!(list.next(now, false), Next::Do(one.clone()));
+        list.put_off(now, false);
+        assert_eq!(list.next(now, false), Next::Wait(Some(SECOND_LOOK)));
+        let now = now + SECOND_LOOK;
+        assert_eq!(list.next(now, false), Next::Do(other.clone()));
+        list.forget(|name| name == &**other.name());
+        list.put_off(now, false);
+        assert_eq!(list.changes, [one]);
     }
 
     #[test]
     fn end_does_not_wait_for_rejected_change() {
-        let device_reaper = idle();
-        device_reaper.hand(vec![set_down("vrrp4.51.eth1")]);
-        device_reaper.work.lock().is_last = true;
-        assert!(device_reaper.work.next().is_some());
-        device_reaper.work.put_off();
-        assert_eq!(device_reaper.work.next(), None);
+        let (mut list, now) = (List::default(), Instant::now());
+        list.add(now, vec![set_down("vrrp4.51.eth1")]);
+        assert!(matches!(list.next(now, true), Next::Do(_)));
+        list.put_off(now, true);
+        assert_eq!(list.next(now, true), Next::End);
     }
 }

@@ -6,8 +6,7 @@
 //! IPVS reports no changes: the thread reads the state of the sync daemon again and again.
 
 use std::io;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tracing::Level;
@@ -16,6 +15,7 @@ use vrrp_node::node::SECOND_LOOK;
 use vrrp_proto::DesiredLvs;
 use vrrp_proto::snapshot::Snapshot;
 
+use super::worker::{Next, Shared, Worker};
 use crate::complaints::Complaints;
 use crate::log_writer::Log;
 
@@ -25,18 +25,9 @@ const QUIET: Duration = Duration::from_millis(100);
 /// Time between two reads of the present state, two requests to the kernel.
 const LOOK: Duration = Duration::from_secs(5);
 
-/// Thread and its work.
+/// Thread and its work. Dropping it waits until the last change is carried out.
 #[derive(Debug)]
-pub(super) struct LvsReconciler {
-    work: Arc<Work>,
-    thread: Option<JoinHandle<()>>,
-}
-
-#[derive(Debug, Default)]
-struct Work {
-    state: Mutex<State>,
-    news: Condvar,
-}
+pub(super) struct LvsReconciler(Worker<State>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -45,21 +36,9 @@ struct State {
     handed_at: Option<Instant>,
     /// Time of the next read.
     look_at: Option<Instant>,
-    is_last: bool,
     /// Last error, for the status.
     error: Option<Arc<str>>,
     repairs: u64,
-}
-
-/// Next step of the thread.
-#[derive(Debug, PartialEq, Eq)]
-enum Next {
-    /// Compare the kernel's state with this one, and repair it.
-    Keep(DesiredLvs),
-    /// Wait for a change, at most this long.
-    Wait(Option<Duration>),
-    /// End the thread.
-    End,
 }
 
 impl LvsReconciler {
@@ -68,103 +47,54 @@ impl LvsReconciler {
     /// # Errors
     /// If the process may start no more threads.
     pub(super) fn start(log: Log) -> io::Result<Self> {
-        let work = Arc::new(Work::default());
-        let own = Arc::clone(&work);
-        let thread = std::thread::Builder::new()
-            .name("lvs".to_owned())
-            .spawn(move || own.toil(&log))?;
-        Ok(Self {
-            work,
-            thread: Some(thread),
-        })
+        Worker::start("lvs", move |state: &Shared<State>| toil(state, &log)).map(Self)
     }
 
     /// Hands over the state to keep from now on.
     pub(super) fn hand(&self, desired: DesiredLvs) {
-        let mut state = self.work.lock();
-        state.desired = Some(desired);
-        state.handed_at = Some(Instant::now());
-        self.work.news.notify_one();
+        self.0.change(|state| {
+            state.desired = Some(desired);
+            state.handed_at = Some(Instant::now());
+        });
     }
 
     /// Adds errors and repairs to the status of the instance that has the sync daemon.
     pub(super) fn complete(&self, snapshot: &mut Snapshot) {
-        let state = self.work.lock();
+        let (error, repairs) = self.0.look(|state| (state.error.clone(), state.repairs));
         let of_instances = snapshot.instances.iter_mut();
         for status in of_instances.filter_map(|instance| instance.lvs.as_mut()) {
-            status.error.clone_from(&state.error);
-            status.repairs = state.repairs;
+            status.error.clone_from(&error);
+            status.repairs = repairs;
         }
     }
 }
 
-impl Drop for LvsReconciler {
-    /// Waits until the last change is carried out.
-    fn drop(&mut self) {
-        self.work.lock().is_last = true;
-        self.work.news.notify_one();
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
-}
-
-impl Work {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // The state is consistent whenever the lock is released.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Waits for the next state to keep. `None` when no further one will come.
-    fn next(&self) -> Option<DesiredLvs> {
-        let mut state = self.lock();
-        loop {
-            let waited = match state.next(Instant::now()) {
-                Next::End => return None,
-                Next::Keep(desired) => {
-                    state.handed_at = None;
-                    return Some(desired);
-                }
-                Next::Wait(None) => {
-                    state = self
-                        .news
-                        .wait(state)
-                        .unwrap_or_else(PoisonError::into_inner);
-                    continue;
-                }
-                Next::Wait(Some(span)) => self.news.wait_timeout(state, span),
-            };
-            (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-
-    fn toil(&self, log: &Log) {
-        let mut keeper = Reconciler::default();
-        let mut complaints = Complaints::new(log.clone());
-        while let Some(desired) = self.next() {
-            let kept = keeper.keep(&desired);
-            tell(&kept, log, &mut complaints);
-            self.lock().note(Instant::now(), &kept);
-        }
+fn toil(state: &Shared<State>, log: &Log) {
+    let mut keeper = Reconciler::default();
+    let mut complaints = Complaints::new(log.clone());
+    while let Some(desired) = state.next(State::next) {
+        let kept = keeper.keep(&desired);
+        tell(&kept, log, &mut complaints);
+        state.record(|state, _| state.note(Instant::now(), &kept));
     }
 }
 
 impl State {
-    fn next(&self, now: Instant) -> Next {
+    fn next(&mut self, now: Instant, is_last: bool) -> Next<DesiredLvs> {
         let Some(desired) = &self.desired else {
-            return match self.is_last {
-                true => Next::End,
-                false => Next::Wait(None),
-            };
+            return if is_last { Next::End } else { Next::Wait(None) };
         };
         let at = match self.handed_at {
-            Some(_) if self.is_last => Some(now),
+            Some(_) if is_last => Some(now),
             Some(handed) => Some(handed + QUIET),
-            None if self.is_last => return Next::End,
+            None if is_last => return Next::End,
             None => self.look_at,
         };
         match at.map(|at| at.saturating_duration_since(now)) {
-            Some(Duration::ZERO) => Next::Keep(desired.clone()),
+            Some(Duration::ZERO) => {
+                self.handed_at = None;
+                Next::Do(desired.clone())
+            }
             wait => Next::Wait(wait),
         }
     }
@@ -221,16 +151,19 @@ mod tests {
     fn reconciler_waits_until_changes_pause() {
         let now = Instant::now();
         let mut state = State::default();
-        assert_eq!(state.next(now), Next::Wait(None));
+        assert_eq!(state.next(now, false), Next::Wait(None));
         state.desired = Some(desired(Some(LvsRole::Backup)));
         state.handed_at = Some(now);
-        assert_eq!(state.next(now + MOMENT), Next::Wait(Some(QUIET - MOMENT)));
+        assert_eq!(
+            state.next(now + MOMENT, false),
+            Next::Wait(Some(QUIET - MOMENT))
+        );
         // A further change.
         state.desired = Some(desired(Some(LvsRole::Master)));
         state.handed_at = Some(now + MOMENT);
-        assert_eq!(state.next(now + QUIET), Next::Wait(Some(MOMENT)));
-        let keep = Next::Keep(desired(Some(LvsRole::Master)));
-        assert_eq!(state.next(now + QUIET + MOMENT), keep);
+        assert_eq!(state.next(now + QUIET, false), Next::Wait(Some(MOMENT)));
+        let keep = Next::Do(desired(Some(LvsRole::Master)));
+        assert_eq!(state.next(now + QUIET + MOMENT, false), keep);
     }
 
     #[test]
@@ -241,13 +174,13 @@ mod tests {
             ..State::default()
         };
         state.note(now, &Reconciled::default());
-        assert_eq!(state.next(now), Next::Wait(Some(LOOK)));
+        assert_eq!(state.next(now, false), Next::Wait(Some(LOOK)));
         assert_eq!(
-            state.next(now + LOOK),
-            Next::Keep(desired(Some(LvsRole::Master)))
+            state.next(now + LOOK, false),
+            Next::Do(desired(Some(LvsRole::Master)))
         );
         state.note(now, &refused(ENODEV));
-        assert_eq!(state.next(now), Next::Wait(Some(SECOND_LOOK)));
+        assert_eq!(state.next(now, false), Next::Wait(Some(SECOND_LOOK)));
         assert!(
             state
                 .error
@@ -255,7 +188,7 @@ mod tests {
                 .is_some_and(|t| t.contains("No such device"))
         );
         state.note(now, &refused(ENOENT));
-        assert_eq!(state.next(now), Next::Wait(Some(LOOK)));
+        assert_eq!(state.next(now, false), Next::Wait(Some(LOOK)));
         let repaired = Reconciled {
             is_repair: true,
             ..Reconciled::default()
@@ -272,23 +205,20 @@ mod tests {
             ..State::default()
         };
         state.note(now, &Reconciled::default());
-        assert_eq!(state.next(now), Next::Wait(None));
+        assert_eq!(state.next(now, false), Next::Wait(None));
     }
 
     #[test]
     fn end_carries_out_last_change_at_once() {
         let now = Instant::now();
-        let mut state = State {
-            is_last: true,
-            ..State::default()
-        };
-        assert_eq!(state.next(now), Next::End);
+        let mut state = State::default();
+        assert_eq!(state.next(now, true), Next::End);
         state.desired = Some(desired(None));
         state.handed_at = Some(now);
-        assert_eq!(state.next(now), Next::Keep(desired(None)));
+        assert_eq!(state.next(now, true), Next::Do(desired(None)));
         state.handed_at = None;
         state.note(now, &refused(ENODEV));
-        assert_eq!(state.next(now + LOOK), Next::End);
+        assert_eq!(state.next(now + LOOK, true), Next::End);
     }
 
     fn refused(errno: i32) -> Reconciled {

@@ -11,6 +11,7 @@ mod operator;
 mod sockets;
 mod watchdog;
 mod witness;
+mod worker;
 
 use std::io;
 use std::rc::Rc;
