@@ -65,19 +65,20 @@ impl Kernel {
         self.tell_of_routing(&before);
     }
 
-    /// Adds a rule by hand, and a route if the interface is up.
+    /// Adds a rule by hand, and a route if the interface is up, which replaces another one of the same place
+    /// (`ip route replace`).
     pub(crate) fn put_routing(&mut self, segment: u8, number: u8) {
         let before = self.all_routing();
         let place = route_place(number);
-        let is_free = self.routing.routes.iter().all(|route| route.place != place);
         let device = self.on(segment).filter(|device| self.is_up(*device));
-        if is_free && device.is_some() {
+        if device.is_some() {
             let leg = Leg {
                 gateway: None,
                 device,
                 weight: 1,
                 on_link: false,
             };
+            self.routing.routes.retain(|route| route.place != place);
             self.routing.routes.push(Installed {
                 place,
                 tos: 0,
