@@ -5,6 +5,7 @@
 //! unreadable ones, and a consequence of them would only distract.
 
 mod groups;
+mod parts;
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,6 +14,7 @@ use vrrp_proto::params::{Peer, spoken_families};
 use vrrp_proto::wire::most_addresses;
 use vrrp_proto::{Family, Priority, Version, is_link_local};
 
+use self::parts::Parts;
 use crate::duration::BoundedDuration;
 use crate::field::Field;
 use crate::habits;
@@ -43,6 +45,7 @@ pub(crate) fn check(config: &Config, problems: &mut Findings, warnings: &mut Fin
     resources_are_distinct(config, problems);
     resources_are_watched_once(config, problems);
     groups::members_move_together(config, problems);
+    parts::are_built_in(config, Parts::OF_THIS_PROGRAM, problems);
 
     something_is_to_be_done(config, warnings);
     trackers_are_followed(config, warnings);

@@ -19,7 +19,12 @@ mod doctor;
 mod event_log;
 mod events;
 mod explain;
+#[cfg(feature = "http")]
 mod exporter;
+#[cfg(not(feature = "http"))]
+#[path = "exporter/absent.rs"]
+mod exporter;
+#[cfg(feature = "http")]
 mod http_stream;
 mod log_writer;
 mod manual;
@@ -33,6 +38,10 @@ mod status;
 #[cfg(test)]
 mod testing;
 mod text;
+#[cfg(feature = "dbus")]
+mod units;
+#[cfg(not(feature = "dbus"))]
+#[path = "units/absent.rs"]
 mod units;
 
 use std::process::ExitCode;

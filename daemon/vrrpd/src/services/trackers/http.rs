@@ -20,7 +20,7 @@ use vrrp_config::{Host, Http, Method};
 use super::complaint::Complaint;
 use super::network::{Answer, Listener, Target, connect, excerpt};
 use super::time_limit::TimeLimit;
-use super::tls::Tls;
+pub(super) use super::tls::Tls;
 use super::{Reporter, turns};
 use crate::http_stream::Stream;
 

@@ -4,6 +4,10 @@
 
 mod complaint;
 mod file;
+#[cfg(feature = "http")]
+mod http;
+#[cfg(not(feature = "http"))]
+#[path = "http/absent.rs"]
 mod http;
 mod known;
 mod network;
@@ -13,6 +17,7 @@ mod route;
 mod script;
 mod tcp;
 mod time_limit;
+#[cfg(feature = "http")]
 mod tls;
 mod unit;
 
@@ -32,9 +37,9 @@ use vrrp_proto::params::Verdict;
 use self::complaint::Complaint;
 #[cfg(test)]
 pub(super) use self::complaint::is_shortage;
+use self::http::Tls;
 use self::network::Answer;
 use self::process::Census;
-use self::tls::Tls;
 use crate::channel::{Inbox, Message};
 use crate::log_writer::{Log, Record};
 use crate::services::program::Runner;
