@@ -1170,8 +1170,8 @@ FAULTS = [
     Fault(
         "tie is decided beside a lower priority",
         PEER_TABLE,
-        "            Ordering::Equal if leg.hears_lower => return Rank::Open,",
-        "            Ordering::Equal if leg.hears_lower && false => return Rank::Open,",
+        "            Ordering::Equal if leg.has_lower => return Rank::Open,",
+        "            Ordering::Equal if leg.has_lower && false => return Rank::Open,",
     ),
     Fault(
         "group records a master that resigned",

@@ -118,7 +118,7 @@ fn subject_of(report: &Report) -> Option<Subject> {
         | Report::Verdict { .. }
         | Report::Priority { .. }
         | Report::Command { .. }
-        | Report::Drift { .. }
+        | Report::Mismatch { .. }
         | Report::Clock { .. }
         | Report::Suppressed { .. }
         | Report::Withheld { .. }

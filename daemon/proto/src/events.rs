@@ -490,7 +490,7 @@ pub enum Report {
     },
     /// Configuration mismatch with another router of the same virtual router. Its advertisements
     /// are still accepted. Reported when the mismatch changes, at most once per sender and minute.
-    Drift {
+    Mismatch {
         /// Name of the local router.
         router: Arc<str>,
         /// Address of the other router.

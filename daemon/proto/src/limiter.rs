@@ -31,7 +31,7 @@ pub enum Matter {
     /// A packet was dropped.
     Dropped(DropCause),
     /// Its configuration differs.
-    Drift,
+    Mismatch,
     /// Its clock differs.
     Clock,
     /// It is master, too.
@@ -46,7 +46,7 @@ impl fmt::Display for Matter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Dropped(cause) => write!(f, "packet dropped: {cause}"),
-            Self::Drift => f.write_str("configuration mismatch"),
+            Self::Mismatch => f.write_str("configuration mismatch"),
             Self::Clock => f.write_str("clocks differ"),
             Self::SecondMaster => f.write_str("second master"),
             Self::Unreceived => f.write_str("advertisements dropped by this host"),
@@ -55,14 +55,14 @@ impl fmt::Display for Matter {
     }
 }
 
-/// Verdict of the limiter.
+/// Decision of the limiter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum Decision {
     /// Report now. So many reports of the same matter were suppressed for want of a place since the last
     /// one that was not.
     Report { suppressed: u64 },
     /// The subject was reported within [`QUIET`], or has no place.
-    Silence,
+    Suppress,
 }
 
 /// The rate limit of all matters.
@@ -79,23 +79,23 @@ struct Places {
 
 impl Limiter {
     /// Decides on a report. If it is to be made, records it.
-    pub(crate) fn admit(&mut self, now: Instant, matter: Matter, subject: Subject) -> Verdict {
+    pub(crate) fn admit(&mut self, now: Instant, matter: Matter, subject: Subject) -> Decision {
         self.0.entry(matter).or_default().admit(now, subject)
     }
 }
 
 impl Places {
-    fn admit(&mut self, now: Instant, subject: Subject) -> Verdict {
+    fn admit(&mut self, now: Instant, subject: Subject) -> Decision {
         let last = self.reported.get(&subject);
         if last.is_some_and(|at| now.since(*at) < QUIET) {
-            return Verdict::Silence;
+            return Decision::Suppress;
         }
         if last.is_none() && self.reported.len() >= CAPACITY && !self.sweep(now) {
             self.suppressed += 1;
-            return Verdict::Silence;
+            return Decision::Suppress;
         }
         self.reported.insert(subject, now);
-        Verdict::Report {
+        Decision::Report {
             suppressed: core::mem::take(&mut self.suppressed),
         }
     }
@@ -130,7 +130,7 @@ mod tests {
     }
 
     fn is_reported(limiter: &mut Limiter, seconds: u64, source: u32) -> bool {
-        limiter.admit(at(seconds), FLOOD, subject(source)) != Verdict::Silence
+        limiter.admit(at(seconds), FLOOD, subject(source)) != Decision::Suppress
     }
 
     #[test]
@@ -164,7 +164,7 @@ mod tests {
         }
         assert_eq!(
             limiter.admit(at(0), Matter::SecondMaster, subject(1)),
-            Verdict::Report { suppressed: 0 }
+            Decision::Report { suppressed: 0 }
         );
     }
 
@@ -175,8 +175,8 @@ mod tests {
             is_reported(&mut limiter, 0, source);
         }
         let next = limiter.admit(at(60), FLOOD, subject(200));
-        assert_eq!(next, Verdict::Report { suppressed: 36 });
+        assert_eq!(next, Decision::Report { suppressed: 36 });
         let after = limiter.admit(at(60), FLOOD, subject(201));
-        assert_eq!(after, Verdict::Report { suppressed: 0 });
+        assert_eq!(after, Decision::Report { suppressed: 0 });
     }
 }

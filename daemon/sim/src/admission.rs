@@ -9,12 +9,12 @@ use std::time::Duration;
 use vrrp_proto::params::HmacMode;
 use vrrp_proto::{Family, Instant, Version};
 
-use crate::records::{Datagram, Says};
+use crate::records::{Content, Datagram};
 use crate::scenario::{HmacConfig, RouterConfig};
 
 /// Reason for which a router rejects an advertisement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Unheard {
+pub(crate) enum Rejection {
     /// A message that every router has to reject.
     Junk,
     /// Sent to the multicast group while this router uses unicast peers, or the reverse.
@@ -52,33 +52,33 @@ pub(crate) fn judge(
     own: &RouterConfig,
     is_peer: impl Fn(IpAddr) -> bool,
     packet: &Datagram,
-) -> Result<Says, Unheard> {
+) -> Result<Content, Rejection> {
     let is_unicast = own.unicast.is_some();
     if packet.destination.is_multicast() == is_unicast {
-        return Err(Unheard::Cast);
+        return Err(Rejection::Cast);
     }
     if is_unicast && !is_peer(packet.source) {
-        return Err(Unheard::Stranger);
+        return Err(Rejection::Stranger);
     }
-    let says = packet.says.ok_or(Unheard::Junk)?;
+    let content = packet.content.ok_or(Rejection::Junk)?;
     let least = own.unicast.as_ref().map_or(255, |unicast| unicast.min_ttl);
     if packet.hop_limit < least {
-        return Err(Unheard::HopLimit);
+        return Err(Rejection::HopLimit);
     }
     let is_same = packet.segment == own.segment
-        && says.vrid == own.id()
+        && content.vrid == own.id()
         && own.speaks(packet.family())
-        && is_understood(own, &says);
-    is_same.then_some(says).ok_or(Unheard::Dialect)
+        && is_understood(own, &content);
+    is_same.then_some(content).ok_or(Rejection::Dialect)
 }
 
 /// Whether an advertisement has the version of this router and, in version 2, the same interval and
 /// password.
-fn is_understood(own: &RouterConfig, says: &Says) -> bool {
-    says.version == own.version
+fn is_understood(own: &RouterConfig, content: &Content) -> bool {
+    content.version == own.version
         && match own.version {
             Version::V3 => true,
-            Version::V2 => says.interval == own.interval() && says.password == own.password(),
+            Version::V2 => content.interval == own.interval() && content.password == own.password(),
         }
 }
 
@@ -124,18 +124,18 @@ impl Numbers {
         (at, wall): (Instant, Duration),
         wait: Duration,
         packet: &Datagram,
-    ) -> Result<(), Unheard> {
+    ) -> Result<(), Rejection> {
         let Some(trailer) = Trailer::of(packet) else {
             return match hmac.mode {
-                HmacMode::Enforce => Err(Unheard::Unsigned),
+                HmacMode::Enforce => Err(Rejection::Unsigned),
                 HmacMode::Permissive | HmacMode::ReceiveOnly => Ok(()),
             };
         };
         if (trailer.kind, trailer.reserved) != (1, [0, 0]) {
-            return Err(Unheard::Malformed);
+            return Err(Rejection::Malformed);
         }
         if trailer.key == 0 {
-            return Err(Unheard::Key);
+            return Err(Rejection::Key);
         }
         let from = packet.source;
         let known = self.last.iter().position(|known| known.from == from);
@@ -144,20 +144,20 @@ impl Numbers {
             is_after(trailer.number, last.number) && at <= last.continues_until
         });
         if !is_timely(hmac, wall, trailer.number) && !continues {
-            return Err(Unheard::Untimely);
+            return Err(Rejection::Untimely);
         }
         if !hmac.accepts(trailer.key) {
-            return Err(Unheard::Key);
+            return Err(Rejection::Key);
         }
         if !packet.is_genuine {
-            return Err(Unheard::Forged);
+            return Err(Rejection::Forged);
         }
         // A stored number outside the window does not block its sender, whose clock was wrong then.
         if let Some(last) = last
             && is_timely(hmac, wall, last.number)
             && !is_after(trailer.number, last.number)
         {
-            return Err(Unheard::Repeated);
+            return Err(Rejection::Repeated);
         }
         match known {
             Some(known) => drop(self.last.remove(known)),

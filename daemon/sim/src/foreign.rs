@@ -7,8 +7,8 @@ use std::time::Duration;
 use vrrp_proto::wire::{AddressList, Advert, Auth, ChecksumForm};
 use vrrp_proto::{Family, Instant, Version};
 
-use crate::admission::{Unheard, is_deaf, judge};
-use crate::records::{Datagram, Says};
+use crate::admission::{Rejection, is_deaf, judge};
+use crate::records::{Content, Datagram};
 use crate::scenario::{ForeignSpec, Make, RouterConfig, Stations, link_local, own_ipv4};
 
 /// Router that follows the RFC, with or without the deviations of keepalived.
@@ -98,11 +98,11 @@ impl Foreign {
             return false;
         }
         let own = self.config().clone();
-        let says = match judge(&own, |source| self.receivers.contains(&source), packet) {
-            Ok(_) if is_deaf(&own) => Err(Unheard::Subject),
+        let content = match judge(&own, |source| self.receivers.contains(&source), packet) {
+            Ok(_) if is_deaf(&own) => Err(Rejection::Subject),
             judged => judged,
         };
-        let Ok(says) = says else {
+        let Ok(content) = content else {
             let same_vrid = packet.payload.get(1) == Some(&own.vrid);
             if self.spec.make == Make::Keepalived && self.state == State::Active && same_vrid {
                 // keepalived restarts its advertisement timer even for a rejected packet of its virtual
@@ -114,24 +114,24 @@ impl Foreign {
         match self.state {
             State::Initialize => false,
             State::Backup => {
-                if says.priority == 0 {
+                if content.priority == 0 {
                     self.timer = Some(now + self.skew());
-                } else if says.priority >= own.priority || !own.preempt {
-                    self.interval = says.interval;
+                } else if content.priority >= own.priority || !own.preempt {
+                    self.interval = content.interval;
                     self.timer = Some(now + self.down_interval());
                 }
                 false
             }
             State::Active => {
                 let greater_address = packet.source > self.source();
-                if says.priority == 0 {
+                if content.priority == 0 {
                     self.timer = Some(now + own.interval());
                     true
-                } else if says.priority > own.priority
-                    || says.priority == own.priority && greater_address
+                } else if content.priority > own.priority
+                    || content.priority == own.priority && greater_address
                 {
                     self.state = State::Backup;
-                    self.interval = says.interval;
+                    self.interval = content.interval;
                     self.timer = Some(now + self.down_interval());
                     false
                 } else {
@@ -143,7 +143,7 @@ impl Foreign {
     }
 
     /// Encodes its advertisement to one of its destinations.
-    pub(crate) fn advertisement(&self, destination: IpAddr) -> (Vec<u8>, Says) {
+    pub(crate) fn advertisement(&self, destination: IpAddr) -> (Vec<u8>, Content) {
         let config = self.config();
         let (family, source) = (self.family(), self.source());
         let form = match self.spec.make {
@@ -174,7 +174,7 @@ impl Foreign {
             auth: config.password().map_or(Auth::None, Auth::Pass),
         }
         .emit(form, source, destination);
-        (message, says(config, config.priority))
+        (message, content(config, config.priority))
     }
 
     fn become_active(&mut self, now: Instant) {
@@ -199,8 +199,8 @@ pub(crate) fn has_link_local(config: &RouterConfig) -> bool {
 }
 
 /// Expected content of an advertisement of a router with this configuration and priority.
-pub(crate) fn says(config: &RouterConfig, priority: u8) -> Says {
-    Says {
+pub(crate) fn content(config: &RouterConfig, priority: u8) -> Content {
+    Content {
         version: config.version,
         vrid: config.id(),
         priority,

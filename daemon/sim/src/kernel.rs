@@ -60,7 +60,7 @@ pub(crate) struct Kernel {
     /// Whether the table was changed by hand and the daemon does not know.
     touched: bool,
     /// Addresses that the daemon added.
-    came: Vec<Came>,
+    came: Vec<Added>,
     /// Addresses that were deleted together with one that the daemon deleted.
     taken_along: Vec<InterfaceAddress>,
     /// Addresses that it deletes after a while.
@@ -81,7 +81,7 @@ pub(crate) struct Kernel {
 
 /// Address that the daemon added.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Came {
+pub(crate) struct Added {
     pub(crate) address: InterfaceAddress,
     /// Whether a drop rule existed at that moment.
     pub(crate) refused: bool,
@@ -314,7 +314,7 @@ impl Kernel {
     }
 
     /// Returns the addresses that the daemon added since the last call.
-    pub(crate) fn take_came(&mut self) -> Vec<Came> {
+    pub(crate) fn take_came(&mut self) -> Vec<Added> {
         std::mem::take(&mut self.came)
     }
 

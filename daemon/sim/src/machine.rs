@@ -599,7 +599,7 @@ impl Sight<'_> {
         let show = |router: RouterStatus| {
             let sources = [router.source, router.source_ipv6];
             let shown = Shown {
-                words: router.counters.adverts_sent,
+                adverts_sent: router.counters.adverts_sent,
                 sources: sources.into_iter().flatten().collect(),
                 silence_counts_at: router.silence_counts_in.map_or(Instant::ZERO, absolute),
                 is_unlinked: router.without_link.is_some(),

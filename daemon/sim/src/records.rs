@@ -28,7 +28,7 @@ pub(crate) struct Datagram {
     pub(crate) hop_limit: u8,
     pub(crate) payload: Arc<[u8]>,
     /// Content of the advertisement, or `None` for a packet that every router has to reject.
-    pub(crate) says: Option<Says>,
+    pub(crate) content: Option<Content>,
     /// Whether the sender of a signed packet has the key and sent exactly this packet from this
     /// address.
     pub(crate) is_genuine: bool,
@@ -42,7 +42,7 @@ impl Datagram {
 
 /// Content of an advertisement, as its sender meant it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Says {
+pub(crate) struct Content {
     pub(crate) version: Version,
     pub(crate) vrid: Vrid,
     pub(crate) priority: u8,
@@ -153,8 +153,8 @@ impl fmt::Display for Fed {
                 write!(f, "link {} {state}", link.name)
             }
             Self::News(news) => write!(f, "{news:?}"),
-            Self::Packet { packet, .. } => match &packet.says {
-                Some(says) => write!(f, "advertisement {} from {}", says.vrid, packet.source),
+            Self::Packet { packet, .. } => match &packet.content {
+                Some(content) => write!(f, "advertisement {} from {}", content.vrid, packet.source),
                 None => write!(f, "packet from {}", packet.source),
             },
             Self::Witnessed(arrivals) => write!(f, "{} witnessed packets", arrivals.len()),
@@ -211,7 +211,7 @@ pub(crate) struct Record {
 #[derive(Debug)]
 pub(crate) struct Shown {
     /// Number of sent advertisements.
-    pub(crate) words: u64,
+    pub(crate) adverts_sent: u64,
     /// Source addresses.
     pub(crate) sources: Vec<IpAddr>,
     /// Time from which the silence of its peers counts.
@@ -246,7 +246,7 @@ pub(crate) enum Sent {
 }
 
 /// Decodes the content of an advertisement with the constants of the RFCs, without code of the daemon.
-pub(crate) fn read(message: &[u8]) -> Option<Says> {
+pub(crate) fn read(message: &[u8]) -> Option<Content> {
     let &[version_type, vrid, priority, count, fourth, fifth, ..] = message else {
         return None;
     };
@@ -269,7 +269,7 @@ pub(crate) fn read(message: &[u8]) -> Option<Says> {
         }
         (Version::V2 | Version::V3, _) => None,
     };
-    Some(Says {
+    Some(Content {
         version,
         vrid: Vrid::new(vrid)?,
         priority,

@@ -403,7 +403,7 @@ fn write_report(report: Report) {
                 reason = command.reason.as_deref(), "{text}",
             );
         }
-        Report::Drift {
+        Report::Mismatch {
             router,
             source,
             how,

@@ -94,7 +94,7 @@ impl Engine {
     pub(super) fn update_deadline(&mut self, now: Instant, id: RouterId) {
         match self.instances[id].group {
             Some(group) if self.instances[id].router.state() != State::Master => {
-                self.reckon(now, group);
+                self.set_deadlines(now, group);
             }
             Some(_) | None => {
                 let deadline = self.instances[id].router.deadline().map(|(at, _)| at);

@@ -148,7 +148,7 @@ impl Engine {
             self.react(now, id, reaction);
             self.instances[id].prepare();
         }
-        self.reckon(now, group);
+        self.set_deadlines(now, group);
     }
 
     /// Returns the state in which new members start: master if all running members are master.
@@ -189,7 +189,7 @@ impl Engine {
             let reaction = router.step_down(now, Send::Resignation, None, cause.clone());
             self.react(now, id, reaction);
         }
-        self.reckon(now, group);
+        self.set_deadlines(now, group);
     }
 
     /// Handles an advertisement for a member that passed all checks. The caller carries out the
@@ -203,7 +203,7 @@ impl Engine {
         advert: &Advert<'_>,
     ) -> Reaction {
         self.wake_group(now, group);
-        if !self.hears_anybody(now, group) {
+        if !self.has_sighting(now, group) {
             self.groups[group].met_at = now;
         }
         let family = Family::of(sighting.from);
@@ -259,7 +259,7 @@ impl Engine {
         {
             self.take_over(now, group, due);
         }
-        self.reckon(now, group);
+        self.set_deadlines(now, group);
     }
 
     /// Sets or clears the fault reason of a router, and of the other members of its group.
@@ -278,7 +278,7 @@ impl Engine {
             }
             Some(group) => {
                 self.share_fault_reasons(now, group);
-                self.reckon(now, group);
+                self.set_deadlines(now, group);
             }
         }
     }
@@ -300,7 +300,7 @@ impl Engine {
 
     /// Sets the deadlines of a group: for backups one deadline, which the first member holds; for a
     /// master its own.
-    pub(super) fn reckon(&mut self, now: Instant, group: GroupId) {
+    pub(super) fn set_deadlines(&mut self, now: Instant, group: GroupId) {
         // An advertisement can make another member decide, and so end a wait in the past. The
         // take-over is then due now, and not late.
         let asked = self.groups[group].asked.min(now);
@@ -411,7 +411,7 @@ impl Engine {
         }
     }
 
-    fn hears_anybody(&self, now: Instant, group: GroupId) -> bool {
+    fn has_sighting(&self, now: Instant, group: GroupId) -> bool {
         let mut members = (0..self.size(group)).map(|position| self.member(group, position));
         members.any(|instance| firsts(now, instance).next().is_some())
     }
@@ -421,7 +421,7 @@ impl Engine {
     fn is_decided(&self, now: Instant, group: GroupId) -> bool {
         let mut members = (0..self.size(group)).map(|position| self.member(group, position));
         members.clone().all(|instance| instance.router.preempts())
-            && members.any(|instance| hears_lower(now, instance))
+            && members.any(|instance| has_lower(now, instance))
     }
 
     /// Whether no advertisement of any member leaves this host.
@@ -450,7 +450,7 @@ impl Engine {
                     ours: instance.priority().get(),
                     own: instance.source(family),
                     first: peer_table.first(now, router),
-                    hears_lower: peer_table.hears_lower(now, router),
+                    has_lower: peer_table.has_lower(now, router),
                     has_waited: since >= router.wait_for(instance.params.interval),
                 }
             })
@@ -502,7 +502,7 @@ impl Engine {
             let reaction = instance.router.step_down(now, last, sightings, cause);
             self.react(now, id, reaction);
         }
-        self.reckon(now, group);
+        self.set_deadlines(now, group);
     }
 
     /// Restarts the master-down timers if the group woke so late that advertisements may be lost, or
@@ -578,7 +578,7 @@ impl Engine {
         let is_waited_for = |position: &usize| {
             let instance = self.member(group, *position);
             if decided {
-                return hears_lower(now, instance);
+                return has_lower(now, instance);
             }
             let interval = instance.router.awaited_interval().unwrap_or_default();
             member_over_at(now, instance, decided) + interval > due
@@ -612,7 +612,7 @@ fn lower_family(now: Instant, instance: &Instance) -> Option<Family> {
     lower.next().is_none().then_some(family)
 }
 
-fn hears_lower(now: Instant, instance: &Instance) -> bool {
+fn has_lower(now: Instant, instance: &Instance) -> bool {
     lower(now, instance).next().is_some()
 }
 

@@ -248,7 +248,7 @@ impl Engine {
         let router = self.deadlines.first().and_then(|(at, id)| {
             let instance = &self.instances[id];
             match instance.group {
-                // In a group of backups the deadline is that of the whole group, set by `reckon`.
+                // In a group of backups the deadline is that of the whole group, set by `set_deadlines`.
                 Some(_) if instance.router.state() == State::Backup => Some((at, Due::TakeOver)),
                 Some(_) | None => instance.router.deadline(),
             }
@@ -878,7 +878,7 @@ impl Engine {
             None => self.refresh_priority(now, id),
             Some(group) => {
                 self.refresh_group(now, group);
-                self.reckon(now, group);
+                self.set_deadlines(now, group);
             }
         }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::admission::{Admitted, Learned, Rejected};
 use super::{Engine, RouterId};
 use crate::events::{Output, Report};
-use crate::limiter::{Matter, Subject, Verdict};
+use crate::limiter::{Decision, Matter, Subject};
 use crate::params::Authentication;
 use crate::router::Sighting;
 use crate::time::Instant;
@@ -70,7 +70,7 @@ impl Engine {
             self.hear_successor(now, id, packet.source);
         }
         if differs {
-            self.report_drift(now, packet, id);
+            self.report_mismatch(now, packet, id);
         }
     }
 
@@ -130,12 +130,12 @@ impl Engine {
         }
     }
 
-    fn report_drift(&mut self, now: Instant, packet: &Packet<'_>, id: RouterId) {
+    fn report_mismatch(&mut self, now: Instant, packet: &Packet<'_>, id: RouterId) {
         // RFC 9568 7.1 SHOULD: another interval than the own one is logged
         // RFC 9568 7.1 SHOULD: another list of addresses is logged
-        if self.may_report(now, packet, Matter::Drift) {
+        if self.may_report(now, packet, Matter::Mismatch) {
             let instance = &self.instances[id];
-            self.outputs.push_back(Output::Report(Report::Drift {
+            self.outputs.push_back(Output::Report(Report::Mismatch {
                 router: Arc::clone(&instance.name),
                 source: packet.source,
                 how: instance.differences(packet.source).join("; ").into(),
@@ -177,9 +177,9 @@ impl Engine {
     /// As [`may_report`](Self::may_report), about another subject than the sender of a packet.
     pub(super) fn may_report_on(&mut self, now: Instant, matter: Matter, subject: Subject) -> bool {
         match self.limiter.admit(now, matter, subject) {
-            Verdict::Silence => false,
-            Verdict::Report { suppressed: 0 } => true,
-            Verdict::Report { suppressed } => {
+            Decision::Suppress => false,
+            Decision::Report { suppressed: 0 } => true,
+            Decision::Report { suppressed } => {
                 let report = Report::Suppressed { matter, suppressed };
                 self.outputs.push_back(Output::Report(report));
                 true

@@ -12,7 +12,7 @@ use vrrp_node::mirror::{Dump, Event, Mirror};
 use vrrp_node::routing;
 use vrrp_proto::{Family, InterfaceAddress, InterfaceIndex, Loss};
 
-use super::{Came, Kernel};
+use super::{Added, Kernel};
 
 /// Rejected request.
 #[derive(Clone, Copy, Debug)]
@@ -97,7 +97,7 @@ impl host::Kernel for Kernel {
                     let is_first = added.is_some_and(|entry| !entry.secondary)
                         && address.family() == Family::V4
                         && self.interfaces.get(&interface).is_some_and(lacks_hosts);
-                    self.came.push(Came {
+                    self.came.push(Added {
                         address,
                         refused: self.refuses(address.address),
                         is_first,

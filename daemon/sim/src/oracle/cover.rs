@@ -8,7 +8,7 @@ use vrrp_proto::{Family, Instant, InterfaceIndex, Link};
 
 use super::reference::{Phase, Watched, others_wait};
 use super::{Judged, Oracle};
-use crate::admission::Unheard;
+use crate::admission::Rejection;
 use crate::coverage::{Coverage, Event, Kind};
 use crate::host::Host;
 use crate::records::{Fed, News, Record};
@@ -42,7 +42,7 @@ impl Oracle {
             Fed::Packet { packet, .. } => {
                 let Some(judged) = judged else { return };
                 let router = &self.routers[&judged.router];
-                if judged.says.is_ok() && router.config.hmac.is_some() {
+                if judged.content.is_ok() && router.config.hmac.is_some() {
                     let is_copy = packet.from == host.stations.count();
                     count(
                         router,
@@ -55,15 +55,15 @@ impl Oracle {
                 }
                 let first = host.own(packet.family(), packet.segment).address;
                 let own = judged.own.unwrap_or(first);
-                let event = match judged.says {
+                let event = match judged.content {
                     Err(unheard) => {
                         if let Some(event) = why(unheard) {
                             count(router, event);
                         }
                         Event::Rejected
                     }
-                    Ok(says) if says.priority == 0 => Event::Resignation,
-                    Ok(says) => match says.priority.cmp(&self.priority(&router.config)) {
+                    Ok(content) if content.priority == 0 => Event::Resignation,
+                    Ok(content) => match content.priority.cmp(&self.priority(&router.config)) {
                         Ordering::Less => Event::LowerPriority,
                         Ordering::Equal if packet.source > own => {
                             Event::EqualPriorityGreaterAddress
@@ -248,22 +248,22 @@ fn kind_of(router: &Watched, over: Family) -> Kind {
 }
 
 /// Coverage event for a rejection, if the table has one.
-const fn why(unheard: Unheard) -> Option<Event> {
+const fn why(unheard: Rejection) -> Option<Event> {
     Some(match unheard {
-        Unheard::Cast => Event::OtherCast,
-        Unheard::Stranger => Event::Stranger,
-        Unheard::HopLimit => Event::TooFar,
-        Unheard::Unsigned => Event::Unsigned,
-        Unheard::Malformed => Event::Malformed,
-        Unheard::Untimely => Event::Untimely,
-        Unheard::Key => Event::UnknownKey,
-        Unheard::Forged => Event::Forged,
-        Unheard::Repeated => Event::Repeated,
-        Unheard::Junk
-        | Unheard::Dialect
-        | Unheard::Own
-        | Unheard::Subject
-        | Unheard::Foreign
-        | Unheard::Unlinked => return None,
+        Rejection::Cast => Event::OtherCast,
+        Rejection::Stranger => Event::Stranger,
+        Rejection::HopLimit => Event::TooFar,
+        Rejection::Unsigned => Event::Unsigned,
+        Rejection::Malformed => Event::Malformed,
+        Rejection::Untimely => Event::Untimely,
+        Rejection::Key => Event::UnknownKey,
+        Rejection::Forged => Event::Forged,
+        Rejection::Repeated => Event::Repeated,
+        Rejection::Junk
+        | Rejection::Dialect
+        | Rejection::Own
+        | Rejection::Subject
+        | Rejection::Foreign
+        | Rejection::Unlinked => return None,
     })
 }

@@ -178,7 +178,7 @@ impl Oracle {
         };
         if let Some(router) = self.routers.get_mut(&judged.router)
             && let Some(leaving) = &mut router.leaving
-            && judged.says.is_ok_and(|says| says.priority > 0)
+            && judged.content.is_ok_and(|content| content.priority > 0)
         {
             leaving.awaited.remove(&judged.packet.family());
         }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use vrrp_proto::{Cause, Family, Instant};
 
 use crate::foreign::skew;
-use crate::records::{Datagram, Says};
+use crate::records::{Content, Datagram};
 use crate::scenario::RouterConfig;
 
 /// Timers of a backup.
@@ -35,14 +35,14 @@ struct Receiver {
     watched_at: Option<Instant>,
     /// Preempt delay against a master of lower priority: its start, and the time at which the router
     /// would have preempted without a delay.
-    in_peace: Option<(Instant, Instant)>,
+    delayed: Option<(Instant, Instant)>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Heard {
     from: IpAddr,
     priority: u8,
-    obeyed: bool,
+    is_followed: bool,
 }
 
 impl Listening {
@@ -107,10 +107,10 @@ impl Listening {
                 last: Some(Heard {
                     from,
                     priority: theirs,
-                    obeyed: true,
+                    is_followed: true,
                 }),
                 watched_at: None,
-                in_peace: None,
+                delayed: None,
             };
         }
     }
@@ -134,7 +134,7 @@ impl Listening {
         config: &RouterConfig,
         arrived: Instant,
         packet: &Datagram,
-        says: &Says,
+        content: &Content,
         priority: u8,
         yields: bool,
     ) {
@@ -145,53 +145,55 @@ impl Listening {
         let arrived = arrived.max(ear.since);
         let preempts = !is_unsent && (config.preempt || config.priority == 255);
         let from = packet.source;
-        let obeyed = says.priority >= priority || !preempts || yields;
+        let is_followed = content.priority >= priority || !preempts || yields;
         let silent_at =
             |interval| arrived + 3 * interval + skew(config.version, priority, interval);
         let delays = config.preempt_delay > 0 && config.priority != 255;
-        if !obeyed && says.priority > 0 && delays {
+        if !is_followed && content.priority > 0 && delays {
             // The lower priority counts as the master until the delay ends, but does not shorten the
             // wait for the former master.
             let could_since = match ear.last {
-                Some(Heard { obeyed: true, .. }) => arrived,
+                Some(Heard {
+                    is_followed: true, ..
+                }) => arrived,
                 _ => ear.heard_at,
             };
             let fresh = (could_since, ear.down_at);
-            let (_, undelayed) = *ear.in_peace.get_or_insert(fresh);
-            ear.down_at = silent_at(says.interval).max(undelayed);
-            ear.interval = says.interval;
+            let (_, undelayed) = *ear.delayed.get_or_insert(fresh);
+            ear.down_at = silent_at(content.interval).max(undelayed);
+            ear.interval = content.interval;
             ear.heard_at = arrived;
             ear.watched_at = None;
             ear.last = Some(Heard {
                 from,
-                priority: says.priority,
-                obeyed,
+                priority: content.priority,
+                is_followed,
             });
             return;
         }
-        if says.priority == 0 {
+        if content.priority == 0 {
             ear.down_at = arrived + skew(config.version, priority, ear.interval);
-        } else if obeyed {
-            ear.interval = says.interval;
+        } else if is_followed {
+            ear.interval = content.interval;
             ear.heard_at = arrived;
-            ear.down_at = silent_at(says.interval);
+            ear.down_at = silent_at(content.interval);
             ear.watched_at = None;
-            ear.in_peace = None;
+            ear.delayed = None;
         }
         // The master lowered its priority: a resignation without its address lost.
-        let was_obeyed = |last: Heard| last.obeyed && last.from == from && last.priority > 0;
-        if !obeyed && ear.last.is_some_and(was_obeyed) {
+        let was_obeyed = |last: Heard| last.is_followed && last.from == from && last.priority > 0;
+        if !is_followed && ear.last.is_some_and(was_obeyed) {
             let soon = arrived + skew(config.version, priority, ear.interval);
             ear.down_at = ear.down_at.min(soon);
         }
-        let obeyed = says.priority == 0 || obeyed;
+        let is_followed = content.priority == 0 || is_followed;
         // A lower priority of a third router does not replace the master in the cause.
-        let is_third = |last: Heard| last.obeyed && last.from != from;
-        if obeyed || !ear.last.is_some_and(is_third) {
+        let is_third = |last: Heard| last.is_followed && last.from != from;
+        if is_followed || !ear.last.is_some_and(is_third) {
             ear.last = Some(Heard {
                 from,
-                priority: says.priority,
-                obeyed,
+                priority: content.priority,
+                is_followed,
             });
         }
     }
@@ -212,12 +214,12 @@ impl Listening {
         config: &RouterConfig,
         arrived: Instant,
         packet: &Datagram,
-        says: &Says,
+        content: &Content,
         priority: u8,
     ) {
         let watched_at = |listening: &Self| listening.ears.get(&packet.family())?.watched_at;
         let before = watched_at(self);
-        self.hear(config, arrived, packet, says, priority, false);
+        self.hear(config, arrived, packet, content, priority, false);
         if let Some(ear) = self.ears.get_mut(&packet.family()) {
             ear.watched_at = before;
         }
@@ -247,16 +249,17 @@ impl Listening {
         for (family, ear) in &mut self.ears {
             let skew = skew(config.version, priority, ear.interval);
             let is_silent = match ear.last {
-                None | Some(Heard { obeyed: true, .. }) => {
-                    ear.last.is_none_or(|last| last.priority > 0)
-                }
-                Some(_) => ear.in_peace.is_some() && now >= ear.heard_at + 3 * ear.interval + skew,
+                None
+                | Some(Heard {
+                    is_followed: true, ..
+                }) => ear.last.is_none_or(|last| last.priority > 0),
+                Some(_) => ear.delayed.is_some() && now >= ear.heard_at + 3 * ear.interval + skew,
             };
             let is_watched = ear.watched_at.is_some_and(|at| now >= at + ear.interval);
             if which(*family) && is_silent && !is_watched {
                 ear.watched_at = ear.watched_at.or(Some(now));
                 ear.down_at = now + ear.interval + skew;
-                ear.in_peace = ear.in_peace.map(|(since, _)| (since, ear.down_at));
+                ear.delayed = ear.delayed.map(|(since, _)| (since, ear.down_at));
                 any = true;
             }
         }
@@ -269,7 +272,7 @@ impl Listening {
             let skew = skew(config.version, priority, ear.interval);
             ear.since = now;
             ear.down_at = now + 3 * ear.interval + skew;
-            ear.in_peace = ear.in_peace.map(|(since, _)| (since, ear.down_at));
+            ear.delayed = ear.delayed.map(|(since, _)| (since, ear.down_at));
         }
     }
 
@@ -309,13 +312,13 @@ impl Listening {
             Some(Heard {
                 from,
                 priority: theirs,
-                obeyed: false,
-            }) if ear.in_peace.is_none() || now < ear.heard_at + wait => Cause::Preempted {
+                is_followed: false,
+            }) if ear.delayed.is_none() || now < ear.heard_at + wait => Cause::Preempted {
                 master: from,
                 theirs,
                 ours: priority,
                 waited: ear
-                    .in_peace
+                    .delayed
                     .map_or(Duration::ZERO, |(since, _)| now.since(since)),
             },
             last => Cause::Silence {
@@ -355,15 +358,15 @@ impl Receiver {
             interval,
             last: None,
             watched_at: None,
-            in_peace: None,
+            delayed: None,
         }
     }
 
     /// End of the wait in this family.
     fn over_at(&self, config: &RouterConfig, priority: u8) -> Instant {
         let preempts = config.preempt || config.priority == 255;
-        let is_lower = |last: Heard| !last.obeyed && last.priority < priority;
-        match self.in_peace {
+        let is_lower = |last: Heard| !last.is_followed && last.priority < priority;
+        match self.delayed {
             Some((since, undelayed)) if preempts && self.last.is_some_and(is_lower) => self
                 .down_at
                 .min(undelayed.max(since + config.preempt_delay())),

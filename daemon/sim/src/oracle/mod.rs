@@ -31,13 +31,13 @@ use self::contacts::Contacts;
 pub(crate) use self::reference::Watched;
 use self::reference::{Expected, Phase, others_wait};
 pub(crate) use self::silence::UNRESOLVED;
-use crate::admission::{Numbers, Trailer, Unheard, is_deaf, judge, seconds_ahead};
+use crate::admission::{Numbers, Rejection, Trailer, is_deaf, judge, seconds_ahead};
 use crate::coverage::Coverage;
-use crate::foreign::{has_link_local, says};
+use crate::foreign::{content, has_link_local};
 use crate::host::{Host, Turn};
 use crate::invariants::{Invariant, Violation};
 use crate::machine;
-use crate::records::{Arrival, Datagram, Fed, News, Record, Says, read};
+use crate::records::{Arrival, Content, Datagram, Fed, News, Record, read};
 use crate::scenario::SEGMENTS;
 use crate::scenario::{
     Behind, Config, PatienceConfig, RouterConfig, TrackerConfig, interface_name,
@@ -84,7 +84,7 @@ struct Judged<'p> {
     /// Address from which that router would answer.
     own: Option<IpAddr>,
     /// Content if the packet is accepted, or the reason for the rejection.
-    says: Result<Says, Unheard>,
+    content: Result<Content, Rejection>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -438,15 +438,17 @@ impl Oracle {
         {
             router.numbers = numbers;
             let listens = matches!(router.state(), State::Backup | State::Master);
-            if let Ok(says) = &judged.says
+            if let Ok(content) = &judged.content
                 && (listens || router.is_leaving())
             {
                 router.peers.insert(packet.source);
-                self.may_settle_late |= router.meet(at, packet.source, says.interval, priority);
+                self.may_settle_late |= router.meet(at, packet.source, content.interval, priority);
             }
         }
-        self.may_settle_late |= matches!(judged.says, Err(Unheard::Untimely | Unheard::Repeated))
-            && packet.from < host.stations.count();
+        self.may_settle_late |= matches!(
+            judged.content,
+            Err(Rejection::Untimely | Rejection::Repeated)
+        ) && packet.from < host.stations.count();
         Some(judged)
     }
 
@@ -469,25 +471,25 @@ impl Oracle {
         let name = self.router_on(packet.segment, vrid, family)?;
         let router = &self.routers[&name];
         let own = own_source.or(router.source(family));
-        let says = self.heeds(at, router, own, packet);
+        let content = self.heeds(at, router, own, packet);
         let mut numbers = router.numbers.clone();
         let wall = self.wall_at(at);
         let priority = self.priority(&router.config);
-        let says = says.and_then(|says| {
+        let content = content.and_then(|content| {
             if let Some(hmac) = &router.config.hmac {
-                let wait = router.wait_for(priority, says.interval);
+                let wait = router.wait_for(priority, content.interval);
                 numbers.admit(hmac, (at, wall), wait, packet)?;
             }
             if is_deaf(&router.config) {
-                return Err(Unheard::Subject);
+                return Err(Rejection::Subject);
             }
-            Ok(says)
+            Ok(content)
         });
         let judged = Judged {
             router: name,
             packet,
             own,
-            says,
+            content,
         };
         Some((judged, numbers))
     }
@@ -499,28 +501,28 @@ impl Oracle {
         router: &Watched,
         own: Option<IpAddr>,
         packet: &Datagram,
-    ) -> Result<Says, Unheard> {
+    ) -> Result<Content, Rejection> {
         let family = packet.family();
         if !router.config.speaks(family) {
-            return Err(Unheard::Dialect);
+            return Err(Rejection::Dialect);
         }
         let is_peer = |source| {
             let configured = router.configured.get(&family);
             configured.is_some_and(|peers| peers.contains(&source))
                 || router.contacts.accepts(source, at)
         };
-        let says = judge(&router.config, is_peer, packet)?;
+        let content = judge(&router.config, is_peer, packet)?;
         if router.is_unlinked {
-            return Err(Unheard::Unlinked);
+            return Err(Rejection::Unlinked);
         }
         if own == Some(packet.source) && self.may_have_said(router, packet) {
-            return Err(Unheard::Own);
+            return Err(Rejection::Own);
         }
         let is_known = router.peers.contains(&packet.source);
         if !is_known && is_of_another(&router.config, packet) {
-            return Err(Unheard::Foreign);
+            return Err(Rejection::Foreign);
         }
-        Ok(says)
+        Ok(content)
     }
 
     /// Content of an unsigned packet that a backup follows as the advertisement of its master, and the time
@@ -530,17 +532,18 @@ impl Oracle {
         router: &Watched,
         arrived: Instant,
         packet: &Datagram,
-    ) -> Option<(Says, Duration)> {
+    ) -> Option<(Content, Duration)> {
         let Phase::Backup(listening) = &router.phase else {
             return None;
         };
         let own = router.source(packet.family());
-        let says = self.heeds(arrived, router, own, packet).ok()?;
+        let content = self.heeds(arrived, router, own, packet).ok()?;
         let preempts =
             !router.is_unsent && (router.config.preempt || router.config.priority == 255);
-        let is_master = says.priority >= self.priority(&router.config) || !preempts;
-        let least = says.interval.min(listening.least_interval());
-        (is_master && says.priority > 0 && own != Some(packet.source)).then_some((says, least))
+        let is_master = content.priority >= self.priority(&router.config) || !preempts;
+        let least = content.interval.min(listening.least_interval());
+        (is_master && content.priority > 0 && own != Some(packet.source))
+            .then_some((content, least))
     }
 
     /// Checks that a router is in fault when it needs a drop rule that cannot be installed.
@@ -582,11 +585,11 @@ impl Oracle {
         let concerned = judged.and_then(|judged| {
             let state = self.routers[&judged.router].state();
             let listens = matches!(state, State::Backup | State::Master);
-            Some((&judged.router, judged.packet, judged.says.ok()?)).filter(|_| listens)
+            Some((&judged.router, judged.packet, judged.content.ok()?)).filter(|_| listens)
         });
-        let Some((name, packet, says)) = concerned else {
+        let Some((name, packet, content)) = concerned else {
             let is_successor = judged.is_some_and(|judged| {
-                judged.says.is_ok() && self.routers[&judged.router].is_leaving()
+                judged.content.is_ok() && self.routers[&judged.router].is_leaving()
             });
             // The end of a hand-over is checked with all of them.
             return match is_successor {
@@ -597,9 +600,9 @@ impl Oracle {
         let name = name.clone();
         if self.group_of(&name).is_some() {
             // A packet that was read so late may be followed by lost ones.
-            let slept = now.since(arrived) > says.interval;
+            let slept = now.since(arrived) > content.interval;
             let arrived = if slept { now } else { arrived.min(now) };
-            let heard = (packet, &says);
+            let heard = (packet, &content);
             return self.watch_packet_together(now, arrived, &name, heard, own_source, record);
         }
         let priority = self.priority(&self.routers[&name].config);
@@ -607,17 +610,17 @@ impl Oracle {
             if let Some(own) = own_source {
                 router.sources.insert(packet.family(), own);
             }
-            router.hear(now, arrived.min(now), packet, &says, priority)
+            router.hear(now, arrived.min(now), packet, &content, priority)
         });
         compare(&name, expected.as_ref(), record, |_| true)?;
         if let Some(router) = self.routers.get_mut(&name).filter(|_| expected.is_none()) {
-            router.meet_rival(now, packet, &says, priority);
+            router.meet_rival(now, packet, &content, priority);
         }
         let announces = expected.is_none()
             && self
                 .routers
                 .get_mut(&name)
-                .is_some_and(|router| router.announces_against(now, &says));
+                .is_some_and(|router| router.announces_against(now, &content));
         self.compare_announcement(&name, announces, record)?;
         match transitions(record).find(|transition| *transition.router != *name) {
             Some(other) => Err(Invariant::Cause.broken(format!(
@@ -683,7 +686,7 @@ impl Oracle {
             let Some((judged, numbers)) = self.judge_packet(at, *interface, None, packet) else {
                 continue;
             };
-            let (name, Ok(says)) = (judged.router, judged.says) else {
+            let (name, Ok(content)) = (judged.router, judged.content) else {
                 continue;
             };
             let priority = self.priority(&self.routers[&name].config);
@@ -693,7 +696,7 @@ impl Oracle {
             }
             let goes_on = self
                 .heard_in(now, &name, packet.family())
-                .any(|known| known.from == packet.source && known.priority == says.priority);
+                .any(|known| known.from == packet.source && known.priority == content.priority);
             let Some(router) = self.routers.get_mut(&name) else {
                 continue;
             };
@@ -704,14 +707,14 @@ impl Oracle {
                 continue;
             }
             router.numbers = numbers;
-            listening.hear_witnessed(&router.config, at, packet, &says, priority);
-            if says.priority > 0
+            listening.hear_witnessed(&router.config, at, packet, &content, priority);
+            if content.priority > 0
                 && listening.over_in(packet.family(), &router.config, priority) > now
             {
                 waits.insert(name, packet.source);
             }
             if is_member {
-                router.sight(at, packet, &says, goes_on);
+                router.sight(at, packet, &content, goes_on);
             }
         }
         let is_withheld = |name: &str| waits.contains_key(name) && !self.is_over(now, name);
@@ -760,7 +763,7 @@ impl Oracle {
         if router.state() != State::Master && !router.is_leaving() {
             return false;
         }
-        let own = says(&router.config, self.priority(&router.config));
+        let own = content(&router.config, self.priority(&router.config));
         // A list of IPv6 may begin with any link-local address: an attacker sends the packet of another
         // sender again from this one.
         let begin = packet.payload.get(8..24);
@@ -771,8 +774,8 @@ impl Oracle {
             .unwrap_or(packet.source);
         let same_list = is_list_of(&router.config, begin, &packet.payload);
         packet
-            .says
-            .is_some_and(|says| says.priority == 0 || says == own && same_list)
+            .content
+            .is_some_and(|content| content.priority == 0 || content == own && same_list)
     }
 
     /// Checks the effect of a deadline, and that nothing happens before it.
@@ -1047,7 +1050,7 @@ impl Oracle {
                 leaving: None,
                 is_away: false,
                 is_unlinked: false,
-                words: 0,
+                adverts_sent: 0,
                 losing: None,
                 quiet_until: Instant::ZERO,
                 peers: BTreeSet::new(),
@@ -1370,7 +1373,7 @@ impl Oracle {
         let Some(judged) = judged else {
             return Ok(());
         };
-        let (name, Ok(says)) = (&judged.router, judged.says) else {
+        let (name, Ok(content)) = (&judged.router, judged.content) else {
             return Ok(());
         };
         let router = &self.routers[name];
@@ -1391,7 +1394,7 @@ impl Oracle {
         let is_due = record.deadline_after.is_some_and(|at| at <= now);
         // At once (RFC 9568 section 6.4.3). Answers have a minimum spacing, and the answer to priority
         // 0 is postponed and not omitted. RFC 3768 does not answer a lower priority.
-        let answers = match says.priority {
+        let answers = match content.priority {
             0 => spoke || is_soon,
             _ if router.config.version == Version::V2 => true,
             // A postponed answer that is due is sent before the end of the turn.
@@ -1400,8 +1403,9 @@ impl Oracle {
         if answers {
             Ok(())
         } else {
-            Err(Invariant::Speaker
-                .broken(format!("{name} does not answer the advertisement {says:?}")))
+            Err(Invariant::Speaker.broken(format!(
+                "{name} does not answer the advertisement {content:?}"
+            )))
         }
     }
 
@@ -1495,7 +1499,7 @@ impl Oracle {
                 return Err(Invariant::Speaker
                     .broken(format!("{name} advertises from MAC address {mac:?}")));
             }
-            let meant = says(&router.config, effective);
+            let meant = content(&router.config, effective);
             if read(message) != Some(meant) || !is_list_of(&router.config, *source, message) {
                 return Err(Invariant::Speaker.broken(format!(
                     "{name} has to advertise {meant:?} and sends {message:?}"
@@ -1522,12 +1526,12 @@ impl Oracle {
         for (name, router) in &mut self.routers {
             if transitions(record).any(|t| *t.router == **name && t.from == State::Init) {
                 // A new router with the same name starts its counter at zero.
-                router.words = 0;
+                router.adverts_sent = 0;
                 router.peers.clear();
             }
-            let words = record.shown.get(&**name).map(|shown| shown.words);
-            let is_new = words.is_some_and(|words| words > router.words);
-            router.words = words.unwrap_or(router.words);
+            let words = record.shown.get(&**name).map(|shown| shown.adverts_sent);
+            let is_new = words.is_some_and(|words| words > router.adverts_sent);
+            router.adverts_sent = words.unwrap_or(router.adverts_sent);
             let has_resigned = record.outputs.iter().any(|output| {
                 matches!(output, Output::Advertise(Advertisement { message, .. })
                     if message.get(1) == Some(&router.config.vrid) && message.get(2) == Some(&0))

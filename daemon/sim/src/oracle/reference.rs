@@ -18,7 +18,7 @@ use super::hand_over::Leaving;
 use super::listening::Listening;
 use crate::admission::{Numbers, Trailer, is_after, next_number};
 use crate::foreign::skew;
-use crate::records::{Datagram, Says};
+use crate::records::{Content, Datagram};
 use crate::scenario::{HmacConfig, RouterConfig};
 
 /// Expected state of a router.
@@ -57,7 +57,7 @@ pub(crate) struct Watched {
     /// Whether it runs without a link on its interface, and neither sends nor receives.
     pub(crate) is_unlinked: bool,
     /// Number of its advertisements, including those without a destination, where the status shows it.
-    pub(super) words: u64,
+    pub(super) adverts_sent: u64,
     /// For a master of both families without a rival in IPv4: time since which it loses ties in IPv6,
     /// and time of the last lost tie.
     pub(super) losing: Option<(Instant, Instant)>,
@@ -173,7 +173,7 @@ impl Watched {
         now: Instant,
         arrived: Instant,
         packet: &Datagram,
-        says: &Says,
+        content: &Content,
         priority: u8,
     ) -> Option<Expected> {
         let from = packet.source;
@@ -183,23 +183,23 @@ impl Watched {
             Phase::Master { .. } => {
                 if let Some(overslept) = self.oversleep(now, priority) {
                     Some(overslept)
-                } else if says.priority > priority {
+                } else if content.priority > priority {
                     let cause = Cause::HigherPriority {
                         master: from,
-                        theirs: says.priority,
+                        theirs: content.priority,
                         ours: priority,
                     };
                     Some(self.give_way(arrived, priority, cause))
-                } else if self.loses_tie(now, packet, says, priority) {
+                } else if self.loses_tie(now, packet, content, priority) {
                     let cause = Cause::HigherAddress {
                         master: from,
                         priority,
                     };
                     Some(self.give_way(arrived, priority, cause))
-                } else if self.is_unsent && says.priority > 0 {
+                } else if self.is_unsent && content.priority > 0 {
                     let cause = Cause::Unsent {
                         master: from,
-                        theirs: says.priority,
+                        theirs: content.priority,
                     };
                     Some(self.give_way(arrived, priority, cause))
                 } else {
@@ -212,7 +212,7 @@ impl Watched {
             .as_ref()
             .is_some_and(|expected| !overslept(expected));
         if let Phase::Backup(listening) = &mut self.phase {
-            listening.hear(&self.config, arrived, packet, says, priority, yields);
+            listening.hear(&self.config, arrived, packet, content, priority, yields);
         }
         expected
     }
@@ -220,12 +220,18 @@ impl Watched {
     /// Whether a master yields to a rival of the same priority, which it does to a greater address. In
     /// an instance of both families the IPv4 addresses decide. An IPv6 address decides only against a
     /// rival that advertises in IPv6 alone for a whole master-down interval.
-    fn loses_tie(&mut self, now: Instant, packet: &Datagram, says: &Says, priority: u8) -> bool {
+    fn loses_tie(
+        &mut self,
+        now: Instant,
+        packet: &Datagram,
+        content: &Content,
+        priority: u8,
+    ) -> bool {
         let family = packet.family();
         if family == Family::V4 {
             self.losing = None;
         }
-        let is_tie = says.priority == priority && says.priority > 0;
+        let is_tie = content.priority == priority && content.priority > 0;
         let is_greater = self.source(family).is_some_and(|own| packet.source > own);
         if !is_tie || !is_greater {
             return false;
@@ -233,7 +239,7 @@ impl Watched {
         if family == Family::V4 || !self.config.is_dual() {
             return true;
         }
-        let wait = 3 * says.interval + skew(self.config.version, priority, says.interval);
+        let wait = 3 * content.interval + skew(self.config.version, priority, content.interval);
         let goes_on = |(_, last): &(Instant, Instant)| now.since(*last) < wait;
         let (since, _) = self.losing.filter(goes_on).unwrap_or((now, now));
         self.losing = Some((since, now));
@@ -491,10 +497,12 @@ impl Watched {
 
     /// Returns whether the router announces its addresses after an advertisement to which it does not
     /// yield.
-    pub(super) fn announces_against(&mut self, now: Instant, says: &Says) -> bool {
+    pub(super) fn announces_against(&mut self, now: Instant, content: &Content) -> bool {
         let config = self.config.announce;
         match &mut self.phase {
-            Phase::Master { announcing, .. } if says.priority > 0 && config.on_lower_priority => {
+            Phase::Master { announcing, .. }
+                if content.priority > 0 && config.on_lower_priority =>
+            {
                 announcing.contradict(now)
             }
             Phase::Master { .. } | Phase::Init | Phase::Fault | Phase::Backup(_) => false,

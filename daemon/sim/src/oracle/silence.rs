@@ -177,7 +177,7 @@ impl Watched {
         judged: Option<&Judged<'_>>,
         record: &Record,
     ) -> Instant {
-        let is_heard = judged.is_some_and(|judged| judged.router == name && judged.says.is_ok());
+        let is_heard = judged.is_some_and(|judged| judged.router == name && judged.content.is_ok());
         let begins = transitions(record).any(|transition| {
             let is_new = matches!(transition.from, State::Init | State::Fault);
             let overslept = matches!(transition.cause.root(), Cause::Overslept { .. });

@@ -18,7 +18,7 @@ use super::{Happening, World, station};
 use crate::foreign;
 use crate::host::Host;
 use crate::invariants::{Invariant, Violation};
-use crate::kernel::Came;
+use crate::kernel::Added;
 use crate::network::Station;
 use crate::oracle::{Oracle, UNRESOLVED, Watched};
 use crate::scenario::SEGMENTS;
@@ -185,7 +185,7 @@ impl World<'_> {
                 && Some(router.virtual_router_id.get()) == message.get(1).copied();
             if is_it && router.unsent.iter().any(|unsent| unsent.family == family) {
                 return Err(Invariant::Kernel.broken(format!(
-                    "host {id}: {} sent an advertisement, and its status says that none leaves",
+                    "host {id}: {} sent an advertisement, and its status content that none leaves",
                     router.name
                 )));
             }
@@ -455,7 +455,7 @@ impl World<'_> {
         self.check_bystanders(id)?;
         let came = self.hosts[usize::from(id)].kernel.take_came();
         let interrupted = self.hosts[usize::from(id)].interrupted();
-        for Came {
+        for Added {
             address,
             refused,
             is_first,
@@ -668,7 +668,7 @@ impl World<'_> {
             .iter()
             .filter(|arrival| Some(arrival.interface) == index)
         {
-            let Some((says, least)) = oracle.follows(router, arrival.at, &arrival.packet) else {
+            let Some((content, least)) = oracle.follows(router, arrival.at, &arrival.packet) else {
                 continue;
             };
             // With a margin for the time at which the watch began.
@@ -676,11 +676,14 @@ impl World<'_> {
             let resigned = host.arrivals.iter().any(|later| {
                 later.at >= arrival.at
                     && later.packet.source == arrival.packet.source
-                    && later.packet.says.is_some_and(|says| says.priority == 0)
+                    && later
+                        .packet
+                        .content
+                        .is_some_and(|content| content.priority == 0)
             });
             if is_living && !resigned {
                 return Err(Invariant::Silence.broken(format!(
-                    "host {id}: {name} takes over from silence, but {says:?} from {} arrived at {:?}",
+                    "host {id}: {name} takes over from silence, but {content:?} from {} arrived at {:?}",
                     arrival.packet.source, arrival.at
                 )));
             }

@@ -571,7 +571,7 @@ impl<'a> World<'a> {
                         self.switches.insert((segment, mac), id);
                     }
                     self.check_heard(id, segment, source, &payload)?;
-                    let says = read(&payload);
+                    let content = read(&payload);
                     self.send(Datagram {
                         from: id,
                         sent_at: self.now,
@@ -580,7 +580,7 @@ impl<'a> World<'a> {
                         destination,
                         hop_limit,
                         payload,
-                        says,
+                        content,
                         is_genuine: true,
                     });
                 }

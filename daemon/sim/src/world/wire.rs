@@ -26,10 +26,10 @@ impl World<'_> {
                 segment,
                 source,
                 destination,
-                says,
+                content,
                 ..
             } = &packet;
-            format!("{from} advertises {says:?} on {segment} from {source} to {destination}")
+            format!("{from} advertises {content:?} on {segment} from {source} to {destination}")
         });
         let packet = Rc::new(packet);
         if let Some(sent) = &mut self.sent {
@@ -150,7 +150,7 @@ impl World<'_> {
         }
         for destination in receivers.into_iter().filter(|_| speaks) {
             let router = &self.foreign[index];
-            let (message, says) = router.advertisement(destination);
+            let (message, content) = router.advertisement(destination);
             self.send(Datagram {
                 from: id,
                 sent_at: self.now,
@@ -159,7 +159,7 @@ impl World<'_> {
                 destination,
                 hop_limit: router.config().hop_limit(),
                 payload: message.into(),
-                says: Some(says),
+                content: Some(content),
                 is_genuine: false,
             });
         }
@@ -238,7 +238,7 @@ impl World<'_> {
             destination,
             hop_limit,
             payload: payload.into(),
-            says: None,
+            content: None,
             is_genuine: false,
         });
     }
@@ -280,7 +280,7 @@ impl World<'_> {
                 copy.payload = payload.into();
             }
         }
-        self.note(|| format!("attacker replays {:?} from {}", copy.says, copy.source));
+        self.note(|| format!("attacker replays {:?} from {}", copy.content, copy.source));
         self.attack(copy);
         self.disturb();
         let what = Happening::Repeat {
@@ -322,8 +322,8 @@ impl World<'_> {
             true_time(self.now),
             &mut self.rng,
         );
-        let says = read(&payload);
-        self.note(|| format!("attacker forges {says:?} from {source} to {destination}"));
+        let content = read(&payload);
+        self.note(|| format!("attacker forges {content:?} from {source} to {destination}"));
         self.attack(Datagram {
             from: self.stations(),
             sent_at: self.now,
@@ -332,7 +332,7 @@ impl World<'_> {
             destination,
             hop_limit: 255,
             payload: payload.into(),
-            says,
+            content,
             is_genuine: false,
         });
         self.disturb();

@@ -100,7 +100,7 @@ impl EventSender {
             | Report::RoutingStray { .. }
             | Report::Verdict { .. }
             | Report::Command { .. }
-            | Report::Drift { .. }
+            | Report::Mismatch { .. }
             | Report::Clock { .. }
             | Report::Withheld { .. }
             | Report::SecondMaster { .. }

@@ -40,7 +40,7 @@ pub(super) struct Leg {
     /// The master of highest precedence there.
     pub(super) first: Option<Sighting>,
     /// Whether a master of lower priority than ours advertises there.
-    pub(super) hears_lower: bool,
+    pub(super) has_lower: bool,
     /// Whether the wait for a master there has ended since the first sighting in any member: a
     /// master without a sighting is then known to be absent.
     pub(super) has_waited: bool,
@@ -124,7 +124,7 @@ impl PeerTable {
     }
 
     /// Whether a master of lower priority than ours advertises.
-    pub(super) fn hears_lower(&self, now: Instant, router: &Router) -> bool {
+    pub(super) fn has_lower(&self, now: Instant, router: &Router) -> bool {
         let ours = router.settings().priority.get();
         self.heard(now, router)
             .any(|sighting| sighting.priority < ours)
@@ -203,7 +203,7 @@ pub(super) fn rank(legs: impl Iterator<Item = Leg>) -> Rank {
             }
             // The lower one steps down because of this member, and the sighting in the next member
             // may be its.
-            Ordering::Equal if leg.hears_lower => return Rank::Open,
+            Ordering::Equal if leg.has_lower => return Rank::Open,
             Ordering::Equal => {
                 tie.get_or_insert((leg, sighting));
             }
@@ -249,7 +249,7 @@ mod tests {
                     .unwrap_or(100),
                 own: (!text.ends_with('!')).then_some(own),
                 first,
-                hears_lower: text.ends_with('&'),
+                has_lower: text.ends_with('&'),
                 has_waited: *text == ".",
             }
         });
@@ -345,7 +345,7 @@ mod tests {
                             ours,
                             own: Some(address(host, position)),
                             first: (heard >> position & 1 == 1).then_some(sighting),
-                            hears_lower: false,
+                            has_lower: false,
                             has_waited: true,
                         }
                     });

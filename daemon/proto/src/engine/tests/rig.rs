@@ -606,7 +606,7 @@ fn report_line(report: &Report) -> String {
         }
         Report::Priority { router, from, to } => format!("{router}: priority {from} -> {to}"),
         Report::Suppressed { matter, suppressed } => format!("suppressed {suppressed}: {matter}"),
-        Report::Drift {
+        Report::Mismatch {
             router,
             source,
             how,

@@ -11,7 +11,7 @@ use super::{Phase, Watched};
 use crate::foreign::skew;
 use crate::invariants::{Invariant, Violation};
 use crate::oracle::Oracle;
-use crate::records::{Datagram, Fed, Record, Says};
+use crate::records::{Content, Datagram, Fed, Record};
 
 /// Least time between two reports.
 const SPACING: Duration = Duration::from_secs(10);
@@ -64,7 +64,7 @@ impl Contesting {
         Some(gone.max(spaced))
     }
 
-    fn hear(&mut self, now: Instant, packet: &Datagram, says: &Says, wait: Duration) {
+    fn hear(&mut self, now: Instant, packet: &Datagram, content: &Content, wait: Duration) {
         if now < self.begins {
             return;
         }
@@ -74,8 +74,8 @@ impl Contesting {
         let rival = Rival {
             senders,
             last: packet.source,
-            priority: says.priority,
-            interval: says.interval,
+            priority: content.priority,
+            interval: content.interval,
             wait,
             gone: now + wait,
         };
@@ -112,16 +112,16 @@ impl Watched {
         &mut self,
         now: Instant,
         packet: &Datagram,
-        says: &Says,
+        content: &Content,
         priority: u8,
     ) {
         let version = self.config.version;
         let Phase::Master { contesting, .. } = &mut self.phase else {
             return;
         };
-        if says.priority > 0 {
-            let wait = 3 * says.interval + skew(version, priority, says.interval);
-            return contesting.hear(now, packet, says, wait);
+        if content.priority > 0 {
+            let wait = 3 * content.interval + skew(version, priority, content.interval);
+            return contesting.hear(now, packet, content, wait);
         }
         // The resignation of the only other master: as a backup, wait for the skew time.
         if let Some(rival) = contesting.rivals.get_mut(&packet.family())

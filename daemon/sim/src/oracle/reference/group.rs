@@ -15,7 +15,7 @@ use crate::foreign::skew;
 use crate::invariants::{Invariant, Violation};
 use crate::oracle::listening::Listening;
 use crate::oracle::{Oracle, compare, transitions};
-use crate::records::{Datagram, Record, Says};
+use crate::records::{Content, Datagram, Record};
 
 /// Last advertisement of another router.
 #[derive(Clone, Copy, Debug)]
@@ -74,7 +74,7 @@ impl Oracle {
         now: Instant,
         arrived: Instant,
         name: &str,
-        (packet, says): (&Datagram, &Says),
+        (packet, content): (&Datagram, &Content),
         own_source: Option<IpAddr>,
         record: &Record,
     ) -> Result<(), Violation> {
@@ -90,28 +90,28 @@ impl Oracle {
             self.met.insert(group.clone(), now);
         }
         let priority = self.priority(&self.routers[name].config);
-        let goes_on = self
-            .heard_in(now, name, packet.family())
-            .any(|sighting| sighting.from == packet.source && sighting.priority == says.priority);
+        let goes_on = self.heard_in(now, name, packet.family()).any(|sighting| {
+            sighting.from == packet.source && sighting.priority == content.priority
+        });
         if let Some(router) = self.routers.get_mut(name) {
             let family = packet.family();
             if let Some(own) = own_source {
                 router.sources.insert(family, own);
             }
-            router.sight(arrived, packet, says, goes_on);
+            router.sight(arrived, packet, content, goes_on);
             if let Phase::Backup(listening) = &mut router.phase {
-                listening.hear(&router.config, arrived, packet, says, priority, false);
+                listening.hear(&router.config, arrived, packet, content, priority, false);
             }
         }
         let is_master = self.routers[name].state() == State::Master;
         if is_master
-            && says.priority > 0
+            && content.priority > 0
             && let Some((leader, sighting)) = self.goes_before(now, &group, &members)
         {
             moves = self.make_way(now, &members, &leader, sighting);
         }
         if let Some(router) = self.routers.get_mut(name).filter(|_| moves.is_empty()) {
-            router.meet_rival(now, packet, says, priority);
+            router.meet_rival(now, packet, content, priority);
         }
         for member in &members {
             compare(member, moves.get(member), record, |_| true)?;
@@ -120,7 +120,7 @@ impl Oracle {
                 && self
                     .routers
                     .get_mut(member)
-                    .is_some_and(|router| router.announces_against(now, says));
+                    .is_some_and(|router| router.announces_against(now, content));
             self.compare_announcement(member, announces, record)?;
         }
         let mut moved = transitions(record);
@@ -575,7 +575,7 @@ impl Watched {
         &mut self,
         arrived: Instant,
         packet: &Datagram,
-        says: &Says,
+        content: &Content,
         goes_on: bool,
     ) {
         let family = packet.family();
@@ -584,8 +584,8 @@ impl Watched {
         }
         let sighting = Sighting {
             from: packet.source,
-            priority: says.priority,
-            interval: says.interval,
+            priority: content.priority,
+            interval: content.interval,
             at: arrived,
         };
         self.sightings.insert((family, packet.source), sighting);
