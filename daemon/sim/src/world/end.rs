@@ -21,9 +21,10 @@ use crate::invariants::{Invariant, Violation};
 use crate::kernel::Added;
 use crate::network::Station;
 use crate::oracle::{Oracle, UNRESOLVED, Watched};
+use crate::records::Datagram;
 use crate::scenario::SEGMENTS;
 use crate::scenario::{
-    Action, Make, RouterConfig, Scenario, Step, interface_name, physical_mac, virtual_mac,
+    Action, Config, Make, RouterConfig, Scenario, Step, interface_name, physical_mac, virtual_mac,
 };
 
 /// Time in addition to that of the protocol: delays, late wake-ups, and the second look after a
@@ -642,10 +643,11 @@ impl World<'_> {
     }
 
     /// Checks that no advertisement of a living master arrived during the silence because of which a router
-    /// becomes master. Called before the oracle follows the transition.
+    /// becomes master. Called before the oracle follows the turn, in which the host may have been `reloaded`.
     pub(super) fn check_silence(
         &self,
         id: Station,
+        reloaded: Option<&Config>,
         transition: &Transition,
     ) -> Result<(), Violation> {
         let host = &self.hosts[usize::from(id)];
@@ -663,10 +665,13 @@ impl World<'_> {
         }
         let index = host.kernel.on(router.config.segment);
         let now = host.clock.shows(self.now);
+        // A reload may have removed the family of a living master.
+        let new = reloaded.and_then(|config| config.routers.get(name));
+        let speaks = |packet: &Datagram| new.is_none_or(|new| new.speaks(packet.family()));
         for arrival in host
             .arrivals
             .iter()
-            .filter(|arrival| Some(arrival.interface) == index)
+            .filter(|arrival| Some(arrival.interface) == index && speaks(&arrival.packet))
         {
             let Some((content, least)) = oracle.follows(router, arrival.at, &arrival.packet) else {
                 continue;

@@ -30,7 +30,7 @@ use crate::kernel::Deferred;
 use crate::network::{Segment, Station};
 use crate::notifier::Notifier;
 use crate::oracle::Oracle;
-use crate::records::{Datagram, Message, Sent, read};
+use crate::records::{Datagram, Fed, Message, Sent, read};
 use crate::scenario::{Action, Config, Meaning, PeerConfig, RouterConfig, Scenario, Stations};
 use crate::scenario::{MAX_HOSTS, SEGMENTS};
 
@@ -716,7 +716,15 @@ impl<'a> World<'a> {
     }
 
     fn tell_transitions(&mut self, id: Station, turn: &Turn) -> Result<(), Violation> {
-        for output in turn.records.iter().flat_map(|record| &record.outputs) {
+        let mut reloaded = None;
+        let outputs = turn.records.iter().flat_map(|record| {
+            let outputs = record.outputs.iter();
+            outputs.map(move |output| (&record.fed, output))
+        });
+        for (fed, output) in outputs {
+            if let Fed::Configure(config) = fed {
+                reloaded = Some(config);
+            }
             let Output::Report(Report::Transition(t)) = output else {
                 continue;
             };
@@ -729,7 +737,7 @@ impl<'a> World<'a> {
             let cause = format!("{:?}", t.cause);
             let kind = cause.split([' ', '(']).next().unwrap_or_default();
             self.coverage.transition(t.from, t.to, kind.to_owned());
-            self.check_silence(id, t)?;
+            self.check_silence(id, reloaded, t)?;
             self.check_neighbour_entry(id, t)?;
             let key = self.key_of(id, &t.router);
             let yields = matches!(
