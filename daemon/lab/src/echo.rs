@@ -24,6 +24,8 @@ const RHYTHM: Duration = Duration::from_millis(1);
 const PATIENCE: Duration = Duration::from_millis(200);
 const ECHO_REQUEST: u8 = 8;
 const ECHO_REPLY: u8 = 0;
+/// Not zero: a reply of zeros only would have the checksum 0, which tshark calls wrong.
+const IDENTIFIER: u16 = 1;
 
 /// Sends requests until it is stopped or dropped.
 #[derive(Debug)]
@@ -171,6 +173,7 @@ fn keep_asking(socket: &OwnedFd, stop: &AtomicBool) -> Result<Echoes> {
 fn request(number: usize) -> [u8; 12] {
     let mut message = [0; 12];
     message[0] = ECHO_REQUEST;
+    message[4..6].copy_from_slice(&IDENTIFIER.to_be_bytes());
     message[8..].copy_from_slice(&u32::try_from(number).unwrap_or(u32::MAX).to_be_bytes());
     let (words, _) = message.as_chunks::<2>();
     let words = words

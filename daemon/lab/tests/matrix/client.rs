@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::time::Duration;
 
-use vrrp_lab::{Cable, Error, Host, Result, Segment};
+use vrrp_lab::{Cable, Echo, Error, Host, Result, Segment};
 
 use crate::cell::Family;
 use crate::common::set;
@@ -43,6 +43,14 @@ impl Client {
             address: family.virtual_address(),
             _cable: cable,
         })
+    }
+
+    /// Asks the virtual address every millisecond, until the result is stopped. `None` in IPv6.
+    pub(crate) fn ask(&self) -> Result<Option<Echo>> {
+        match self.address {
+            IpAddr::V4(address) => self.host.echo(address).map(Some),
+            IpAddr::V6(_) => Ok(None),
+        }
     }
 
     /// Returns the MAC address at which the client reaches the virtual address; `None` without an answer.

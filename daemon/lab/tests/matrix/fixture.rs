@@ -26,7 +26,7 @@ pub(crate) struct Fixture<'c> {
     pub(crate) cell: &'c Cell,
     ours: Side,
     theirs: Side,
-    client: Client,
+    pub(crate) client: Client,
     _segment: Segment,
 }
 

@@ -27,7 +27,8 @@ expected Ethernet address.
    advertisements at once (version 3, RFC 9568) or not (version 2, RFC 3768), and is the only master as soon as the follower receives it again.
 3. The leader loses its power. The follower takes over after three intervals and the skew time.
 4. The leader comes back and becomes master again.
-5. The leader stops in order and sends priority 0. The follower takes over after the skew time.
+5. The leader stops in order and sends priority 0. The follower takes over after the skew time. vrrpd as the leader serves a client that asks every
+   millisecond until then (measured in IPv4).
 6. The leader starts once more, separated from the follower and with the follower's priority. When they receive each other again, the greater address wins.
 
 Neither daemon reports a problem with the other's packets: no dropped packet, no other list of addresses, no other interval and no other form of

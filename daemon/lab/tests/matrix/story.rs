@@ -106,11 +106,15 @@ fn death_and_return<'s>(
     Ok(second)
 }
 
-/// Stops the leader in order: the follower takes over after the skew time.
+/// Stops the leader in order: the follower takes over after the skew time. Ours serves the clients until then.
 fn hand_over(fixture: &Fixture<'_>, second: Daemon<'_>) -> Outcome {
     let cell = fixture.cell;
     let (leader, follower) = (cell.leader, cell.leader.other());
     fixture.assert_content(&second)?;
+    let client = match leader {
+        Who::Ours => fixture.client.ask()?,
+        Who::Theirs => None,
+    };
     let stopped = Moment::now();
     second.stop()?;
     drop(second);
@@ -125,6 +129,10 @@ fn hand_over(fixture: &Fixture<'_>, second: Daemon<'_>) -> Outcome {
         }
     }
     fixture.converge_for_clients(follower, stopped)?;
+    if let Some(client) = client {
+        let outage = client.stop()?.outage();
+        assert!(outage < skew, "a client had no answer for {outage:?}");
+    }
     Ok(())
 }
 
