@@ -50,10 +50,11 @@ pub(crate) const NO_ADDRESSES: u16 = 1 << Kind::NoAddresses as u16;
 /// Hop limit below the minimum of every configuration.
 const FAR: u8 = 63;
 
-/// Returns a message of one of the kinds that the bits of `kinds` select, with its hop limit.
+/// Returns a message of one of the kinds that the bits of `kinds` select, with its hop limit. It lists `own`, a
+/// virtual address of the router: the message of another virtual router would have no effect anyway.
 pub(crate) fn message(
     kinds: u16,
-    vrid: u8,
+    (vrid, own): (u8, Option<IpAddr>),
     source: IpAddr,
     destination: IpAddr,
     rng: &mut Pcg64Mcg,
@@ -67,9 +68,17 @@ pub(crate) fn message(
         Version::V3
     };
     let family = Family::of(source);
+    let ipv4 = [match own {
+        Some(IpAddr::V4(own)) => own.octets(),
+        Some(IpAddr::V6(_)) | None => [10, 0, 0, 100],
+    }];
+    let ipv6 = [match own {
+        Some(IpAddr::V6(own)) => own.octets(),
+        Some(IpAddr::V4(_)) | None => [0x20; 16],
+    }];
     let list = |family| match family {
-        Family::V4 => AddressList::new(&[[10, 0, 0, 100]]),
-        Family::V6 => AddressList::new_v6(&[[0x20; 16]]),
+        Family::V4 => AddressList::new(&ipv4),
+        Family::V6 => AddressList::new_v6(&ipv6),
     };
     let with = |version, auth, addresses| {
         Advert {

@@ -229,7 +229,12 @@ impl World<'_> {
     }
 
     fn throw(&mut self, kinds: u16, vrid: u8, segment: u8, source: IpAddr, destination: IpAddr) {
-        let (payload, hop_limit) = junk::message(kinds, vrid, source, destination, &mut self.rng);
+        let its = configured(self.scenario);
+        let its = its.filter(|router| (router.segment, router.vrid) == (segment, vrid));
+        let mut own = its.flat_map(RouterConfig::virtual_addresses);
+        let own = own.find(|own| own.family() == Family::of(source));
+        let of = (vrid, own.map(|own| own.address));
+        let (payload, hop_limit) = junk::message(kinds, of, source, destination, &mut self.rng);
         self.attack(Datagram {
             from: self.stations(),
             sent_at: self.now,
