@@ -164,3 +164,19 @@ impl Findings {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn path_quotes_ambiguous_keys() {
+        let path = Path::default()
+            .key("instances")
+            .key("a.b")
+            .key("track")
+            .index(2);
+        assert_eq!(path.to_string(), r#"instances."a.b".track[2]"#);
+        assert_eq!(Path::default().key("").to_string(), r#""""#);
+    }
+}

@@ -68,17 +68,6 @@ mod tests {
     use crate::problem::Problems;
 
     #[test]
-    fn path_quotes_ambiguous_keys() {
-        let path = Path::default()
-            .key("instances")
-            .key("a.b")
-            .key("track")
-            .index(2);
-        assert_eq!(path.to_string(), r#"instances."a.b".track[2]"#);
-        assert_eq!(Path::default().key("").to_string(), r#""""#);
-    }
-
-    #[test]
     fn problems_come_in_the_order_of_the_file() {
         let tree = Node::parse(r#"{ "z": { "b": 1, "a": "x" }, "y": [1, 2] }"#).unwrap();
         let mut findings = Findings::default();

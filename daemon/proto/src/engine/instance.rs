@@ -12,6 +12,7 @@ use core::net::IpAddr;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use self::attachment::Attachment;
 use self::conflict::Conflict;
 use self::hand_over::HandOver;
 use self::history::History;
@@ -38,8 +39,6 @@ use crate::types::{
 };
 use crate::wire::hmac::TRAILER_LEN;
 use crate::wire::{AddressList, ChecksumForm, Received};
-
-use self::attachment::Attachment;
 
 /// A virtual router in the engine.
 #[derive(Debug)]
