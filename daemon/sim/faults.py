@@ -534,12 +534,6 @@ FAULTS = [
         "        (_, Version::V2 | Version::V3) if is_plain()",
     ),
     Fault(
-        "mirror trusts IPv6 deletion notifications",
-        MIRROR,
-        "                if address.family() == Family::V6\n                    && self\n",
-        "                if address.family() == Family::V4\n                    && self\n",
-    ),
-    Fault(
         "IPv6 address with another prefix length is not replaced",
         PLAN,
         "        if address.family() == Family::V6 {",
@@ -616,12 +610,6 @@ FAULTS = [
         INTERFACES,
         "        is_it.then_some(link)",
         "        (is_it || true).then_some(link)",
-    ),
-    Fault(
-        "renamed virtual MAC interface keeps the addresses",
-        ENGINE,
-        "known.0.filter(|_| attachment.virtual_mac.is_some())",
-        "known.0.filter(|_| false)",
     ),
     Fault(
         "virtual MAC interface ignores a renamed parent",
