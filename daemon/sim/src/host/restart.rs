@@ -163,5 +163,10 @@ fn shown(node: &Node, now: Instant, withheld: &BTreeSet<Arc<str>>) -> Snapshot {
             instance.cause = "".into();
         }
     }
+    for group in &mut snapshot.groups {
+        if group.members.iter().any(|member| withheld.contains(member)) {
+            group.cause = "".into();
+        }
+    }
     snapshot
 }
