@@ -220,7 +220,7 @@ impl Engine {
                     .iter()
                     .any(|attachment| attachment.is_same_place(left))
             {
-                let spare_foreign = self.spares_foreign(id, left);
+                let spare_foreign = self.spares_foreign(id, left, &left.addresses);
                 let gone = Arc::clone(&left.addresses);
                 self.wish(id, interface, Arc::default(), gone, spare_foreign);
             }
@@ -283,6 +283,7 @@ impl Engine {
         if instance.keeps(attachment.family) && former.is_empty() {
             return;
         }
+        let spare_foreign = self.spares_foreign(id, attachment, &former);
         let (hold, release) = match (is_master, former.is_empty()) {
             (true, _) if self.awaits_own_address(id, number) => (Arc::default(), former),
             // RFC 9568 6.4.3 MUST: answer ARP requests for the virtual addresses
@@ -301,7 +302,6 @@ impl Engine {
                 (Arc::default(), all.collect())
             }
         };
-        let spare_foreign = self.spares_foreign(id, attachment);
         self.instances[id].attachments[number].spared_foreign = spare_foreign;
         self.wish(id, interface, hold, release, spare_foreign);
     }

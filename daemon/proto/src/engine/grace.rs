@@ -156,7 +156,7 @@ impl Engine {
             && attachment.family == Family::V4
             && attachment.virtual_mac.is_none()
             && !instance.params.priority.is_owner()
-            && !self.has_own_address(attachment)
+            && !self.has_own_address(attachment, &[])
     }
 
     /// Detaches a router from interfaces that no longer exist, without a change of state.

@@ -470,7 +470,7 @@ impl Engine {
                 // host's own.
                 let spared = !ours
                     && attachment.is_some_and(|attachment| {
-                        self.spares_foreign(id, &self.instances[id].attachments[attachment])
+                        self.spares_foreign(id, &self.instances[id].attachments[attachment], &[])
                     });
                 let instance = &mut self.instances[id];
                 if let Some(attachment) = attachment.filter(|_| spared) {
@@ -854,7 +854,7 @@ impl Engine {
     fn stop_sparing(&mut self, id: RouterId) {
         let instance = &self.instances[id];
         let leaves = |attachment: &Attachment| {
-            attachment.spared_foreign && !self.spares_foreign(id, attachment)
+            attachment.spared_foreign && !self.spares_foreign(id, attachment, &[])
         };
         if instance.router.state() != State::Master && instance.attachments.iter().any(leaves) {
             self.want(id, &[]);
@@ -984,17 +984,27 @@ impl Engine {
     }
 
     /// Whether to spare addresses of a router that the daemon did not add: those of the owner, and
-    /// the last ones of an interface, without which the host would lose its network.
-    fn spares_foreign(&self, id: RouterId, attachment: &Attachment) -> bool {
+    /// the last ones of an interface, without which the host would lose its network. `former` are addresses
+    /// that the router no longer has.
+    fn spares_foreign(
+        &self,
+        id: RouterId,
+        attachment: &Attachment,
+        former: &[InterfaceAddress],
+    ) -> bool {
         let params = &self.instances[id].params;
         // A macvlan of the daemon has virtual addresses only.
         let is_made = attachment.virtual_mac.is_some();
-        params.priority.is_owner() || !is_made && !self.has_own_address(attachment)
+        params.priority.is_owner() || !is_made && !self.has_own_address(attachment, former)
     }
 
-    /// Whether the interface of an attachment has a non-virtual address in its family.
-    fn has_own_address(&self, attachment: &Attachment) -> bool {
-        let is_virtual = |address| self.is_virtual(&attachment.device, address);
+    /// Whether the interface of an attachment has a non-virtual address in its family, apart from the `former`
+    /// addresses of its router.
+    fn has_own_address(&self, attachment: &Attachment, former: &[InterfaceAddress]) -> bool {
+        let is_virtual = |address| {
+            self.is_virtual(&attachment.device, address)
+                || former.iter().any(|former| former.address == address)
+        };
         attachment.index.is_some_and(|index| {
             self.interfaces
                 .has_own_address(index, attachment.family, is_virtual)

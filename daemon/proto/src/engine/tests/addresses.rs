@@ -57,6 +57,20 @@ fn released_address_is_never_a_source() {
     assert_eq!(node.state("VI_1"), State::Fault);
 }
 
+/// The operator had configured the host's only address as a virtual one, and corrects that.
+#[test]
+fn only_address_of_the_host_outlives_its_removal_from_the_configuration() {
+    let mut params = vi_1();
+    params.addresses = addresses(&["192.168.224.101/24"]);
+    let mut node = Node::running(routers([("VI_1", vi_1())]));
+    node.give(removed(ETH1, own(ETH1)));
+    node.give(added(ETH1, "192.168.224.100/24", false));
+    let lines = node.configure(routers([("VI_1", params)]));
+    let released =
+        "on 2 hold [], release [192.168.224.100/24 192.168.224.101/24], sparing foreign ones";
+    assert!(lines.contains(&released.to_owned()), "{lines:#?}");
+}
+
 #[test]
 fn backup_ignores_a_deleted_virtual_address() {
     let mut node = Node::running(routers([("VI_1", vi_1())]));
