@@ -673,7 +673,11 @@ impl RouterConfig {
 
     /// HMAC configuration, if the router signs its advertisements.
     pub fn signs(&self) -> Option<&HmacConfig> {
-        self.hmac.as_ref().filter(|hmac| hmac.mode.signs())
+        let signs = |hmac: &&HmacConfig| match hmac.mode {
+            HmacMode::Enforce | HmacMode::Permissive => true,
+            HmacMode::ReceiveOnly => false,
+        };
+        self.hmac.as_ref().filter(signs)
     }
 
     /// Whether the router accepts packets to its addresses as master.

@@ -118,6 +118,8 @@ pub(crate) fn resumed_backup_reads_queue_behind_flood() -> Outcome {
     let junk = junk(source, &pair.b)?;
 
     let last = pair.lan.advert_of(&pair.a, Moment::now())?;
+    // The answer comes after the advertisement was read, from which the daemon counts.
+    b.status()?;
     b.process().kill(Signal::SIGSTOP)?;
     // Only root may enlarge a socket's receive buffer beyond the packets that the daemon reads in one turn.
     let (pace, least) = if roomy(&pair.b)? {
