@@ -11,7 +11,7 @@ use serde_json::Number;
 use crate::excerpt::{SHOWN, excerpt};
 use crate::problem::{Problem, quoted};
 
-/// What a value of the configuration is called that has to be a list.
+/// A list, in messages about values.
 pub(crate) const LIST: &str = "a list";
 
 /// A value of the text.

@@ -16,11 +16,10 @@ use vrrp_proto::{Family, Version};
 
 use crate::junk;
 use crate::scenario::{
-    Action, AnnounceConfig, Behind, Config, Families, ForeignSpec, HmacConfig, HostSpec, Make,
-    Meaning, Meddling, Order, PatienceConfig, PeerConfig, Place, RouterConfig, Scenario, Source,
-    Step, TrackerConfig, UnicastConfig,
+    Action, AnnounceConfig, Behind, Config, Families, ForeignSpec, HmacConfig, HostSpec, MAX_HOSTS,
+    Make, Meaning, Meddling, Order, PatienceConfig, PeerConfig, Place, RouterConfig, SEGMENTS,
+    Scenario, Source, Step, TrackerConfig, UnicastConfig,
 };
-use crate::scenario::{MAX_HOSTS, SEGMENTS};
 
 /// Number of bytes that the longest scenario can use.
 const BYTES: usize = 8 << 10;

@@ -60,7 +60,7 @@ pub(crate) struct Kernel {
     /// Whether the table was changed by hand and the daemon does not know.
     touched: bool,
     /// Addresses that the daemon added.
-    came: Vec<Added>,
+    added: Vec<Added>,
     /// Addresses that were deleted together with one that the daemon deleted.
     taken_along: Vec<InterfaceAddress>,
     /// Addresses that it deletes after a while.
@@ -149,7 +149,7 @@ impl Kernel {
             has_dropped_output: false,
             table: None,
             touched: false,
-            came: Vec::new(),
+            added: Vec::new(),
             taken_along: Vec::new(),
             limited: BTreeSet::new(),
             deferred: Vec::new(),
@@ -314,8 +314,8 @@ impl Kernel {
     }
 
     /// Returns the addresses that the daemon added since the last call.
-    pub(crate) fn take_came(&mut self) -> Vec<Added> {
-        std::mem::take(&mut self.came)
+    pub(crate) fn take_added(&mut self) -> Vec<Added> {
+        std::mem::take(&mut self.added)
     }
 
     /// Returns the addresses that were deleted since the last call together with one that the daemon

@@ -1,4 +1,4 @@
-//! What a host receives and sends, and the record of it for the invariants.
+//! Packets, messages and inputs of a host, and the record of a turn for the invariants.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

@@ -46,11 +46,12 @@ pub(super) fn are_built_in(config: &Config, parts: Parts, problems: &mut Finding
 mod tests {
     use std::cell::RefCell;
 
+    use serde::Deserialize as _;
+
     use super::*;
     use crate::field::Field;
     use crate::reader::Position;
     use crate::tree::Node;
-    use serde::Deserialize as _;
 
     #[test]
     fn missing_part_is_named_where_it_is_used() {

@@ -23,8 +23,7 @@ use vrrp_proto::{Family, InterfaceIndex};
 
 use super::ROUTING_PROTOCOL;
 use crate::netlink::{Message, push};
-use vrrp_node::routing::change::Change;
-use vrrp_node::routing::change::{Installed, Leg};
+use vrrp_node::routing::change::{Change, Installed, Leg};
 use vrrp_node::routing::mirror::Dump;
 
 /// Flag of NLMSG_ERROR: attributes follow the request (linux/netlink.h, NLM_F_ACK_TLVS).

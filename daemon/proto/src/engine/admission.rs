@@ -25,9 +25,8 @@ use crate::params::{Authentication, HmacMode};
 use crate::replay::Sender;
 use crate::time::{Human, Instant};
 use crate::types::{Family, MacAddress, State, Version};
-use crate::wire::Packet;
 use crate::wire::hmac::{TRAILER_LEN, Trailer};
-use crate::wire::{Advert, Auth, DropCause, Expected, HOP_LIMIT, Received};
+use crate::wire::{Advert, Auth, DropCause, Expected, HOP_LIMIT, Packet, Received};
 
 /// An advertisement that passed all checks.
 #[derive(Debug)]

@@ -45,8 +45,7 @@ use crate::events::{
 use crate::limiter::Limiter;
 use crate::operator::StandingCommands;
 use crate::params::{TrackerKind, Verdict};
-use crate::reasons::Due;
-use crate::reasons::{Cause, FaultReason, Loss};
+use crate::reasons::{Cause, Due, FaultReason, Loss};
 use crate::routing::Routed;
 use crate::snapshot::{NextStatus, RouterStatus, Snapshot, TrackerStatus};
 use crate::time::{Instant, WallClock};

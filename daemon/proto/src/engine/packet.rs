@@ -10,8 +10,7 @@ use crate::limiter::{Decision, Matter, Subject};
 use crate::params::Authentication;
 use crate::router::Sighting;
 use crate::time::Instant;
-use crate::wire::DropCause;
-use crate::wire::Packet;
+use crate::wire::{DropCause, Packet};
 
 impl Engine {
     pub(super) fn handle_packet(&mut self, now: Instant, packet: &Packet<'_>) {

@@ -97,7 +97,7 @@ impl host::Kernel for Kernel {
                     let is_first = added.is_some_and(|entry| !entry.secondary)
                         && address.family() == Family::V4
                         && self.interfaces.get(&interface).is_some_and(lacks_hosts);
-                    self.came.push(Added {
+                    self.added.push(Added {
                         address,
                         refused: self.refuses(address.address),
                         is_first,

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use vrrp_node::routing::change::Change;
-use vrrp_node::routing::change::{Installed, Leg};
+use vrrp_node::routing::change::{Change, Installed, Leg};
 use vrrp_node::routing::mirror::Dump;
 use vrrp_proto::routing::{Routed, Rule, Scope};
 use vrrp_proto::{Family, InterfaceAddress, InterfaceIndex};

@@ -9,8 +9,7 @@ use super::Oracle;
 use super::reference::Watched;
 use crate::invariants::{Invariant, Violation};
 use crate::records::Record;
-use crate::scenario::SEGMENTS;
-use crate::scenario::interface_name;
+use crate::scenario::{SEGMENTS, interface_name};
 
 /// Time after a take-over in which the former master may answer.
 const LAST_WORD: Duration = Duration::from_secs(1);

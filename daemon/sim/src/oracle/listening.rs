@@ -181,8 +181,8 @@ impl Listening {
             ear.delayed = None;
         }
         // The master lowered its priority: a resignation without its address lost.
-        let was_obeyed = |last: Heard| last.is_followed && last.from == from && last.priority > 0;
-        if !is_followed && ear.last.is_some_and(was_obeyed) {
+        let was_followed = |last: Heard| last.is_followed && last.from == from && last.priority > 0;
+        if !is_followed && ear.last.is_some_and(was_followed) {
             let soon = arrived + skew(config.version, priority, ear.interval);
             ear.down_at = ear.down_at.min(soon);
         }

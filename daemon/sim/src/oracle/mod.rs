@@ -38,9 +38,8 @@ use crate::host::{Host, Turn};
 use crate::invariants::{Invariant, Violation};
 use crate::machine;
 use crate::records::{Arrival, Content, Datagram, Fed, News, Record, read};
-use crate::scenario::SEGMENTS;
 use crate::scenario::{
-    Behind, Config, PatienceConfig, RouterConfig, TrackerConfig, interface_name,
+    Behind, Config, PatienceConfig, RouterConfig, SEGMENTS, TrackerConfig, interface_name,
 };
 
 /// Least time between two answers: the shortest interval of the protocol.

@@ -9,8 +9,7 @@ use super::reference::group::{Moves, moves};
 use super::{Oracle, compare};
 use crate::invariants::Violation;
 use crate::records::Record;
-use crate::scenario::SEGMENTS;
-use crate::scenario::interface_name;
+use crate::scenario::{SEGMENTS, interface_name};
 
 impl Oracle {
     /// Checks the effect of the outcome of sending. Routers that preempted a master at the same moment return

@@ -9,9 +9,8 @@ use crate::host::Host;
 use crate::invariants::Violation;
 use crate::network::{Station, USUAL_DELAY};
 use crate::records::Message;
-use crate::scenario::SEGMENTS;
 use crate::scenario::{
-    Action, Config, Families, TrackerConfig, interface_name, virtual_address, virtual_mac,
+    Action, Config, Families, SEGMENTS, TrackerConfig, interface_name, virtual_address, virtual_mac,
 };
 
 impl World<'_> {

@@ -22,9 +22,9 @@ use crate::kernel::Added;
 use crate::network::Station;
 use crate::oracle::{Oracle, UNRESOLVED, Watched};
 use crate::records::Datagram;
-use crate::scenario::SEGMENTS;
 use crate::scenario::{
-    Action, Config, Make, RouterConfig, Scenario, Step, interface_name, physical_mac, virtual_mac,
+    Action, Config, Make, RouterConfig, SEGMENTS, Scenario, Step, interface_name, physical_mac,
+    virtual_mac,
 };
 
 /// Time in addition to that of the protocol: delays, late wake-ups, and the second look after a
@@ -454,13 +454,13 @@ impl World<'_> {
             )));
         }
         self.check_bystanders(id)?;
-        let came = self.hosts[usize::from(id)].kernel.take_came();
+        let added = self.hosts[usize::from(id)].kernel.take_added();
         let interrupted = self.hosts[usize::from(id)].interrupted();
         for Added {
             address,
             refused,
             is_first,
-        } in came
+        } in added
         {
             let mut routers = self.witnesses[usize::from(id)].routers();
             let holder = routers.find(|(_, router)| {

@@ -31,8 +31,9 @@ use crate::network::{Segment, Station};
 use crate::notifier::Notifier;
 use crate::oracle::Oracle;
 use crate::records::{Datagram, Fed, Message, Sent, read};
-use crate::scenario::{Action, Config, Meaning, PeerConfig, RouterConfig, Scenario, Stations};
-use crate::scenario::{MAX_HOSTS, SEGMENTS};
+use crate::scenario::{
+    Action, Config, MAX_HOSTS, Meaning, PeerConfig, RouterConfig, SEGMENTS, Scenario, Stations,
+};
 
 /// Greatest delay of a wake-up of a process, in microseconds.
 const USUAL_LATENESS: u32 = 200;

@@ -15,8 +15,7 @@ use crate::host::true_time;
 use crate::junk;
 use crate::network::{Station, USUAL_DELAY};
 use crate::records::{Datagram, read};
-use crate::scenario::SEGMENTS;
-use crate::scenario::{Make, Place, RouterConfig, link_local, own_ipv4, physical_mac};
+use crate::scenario::{Make, Place, RouterConfig, SEGMENTS, link_local, own_ipv4, physical_mac};
 
 impl World<'_> {
     pub(super) fn send(&mut self, packet: Datagram) {

@@ -77,16 +77,16 @@ impl List {
 
     /// Next change, or the time until it.
     fn next(&mut self, now: Instant, is_last: bool) -> Next<DeviceChange> {
-        if self.changes.is_empty() {
-            return if is_last { Next::End } else { Next::Wait(None) };
-        }
         let left = self.begins_at.map(|at| at.saturating_duration_since(now));
-        match left {
-            Some(left) if !is_last && !left.is_zero() => Next::Wait(Some(left)),
-            _ => {
-                self.present = self.changes.pop_front();
-                self.present.clone().map_or(Next::Wait(None), Next::Do)
-            }
+        let left = left.unwrap_or_default();
+        if !self.changes.is_empty() && !is_last && !left.is_zero() {
+            return Next::Wait(Some(left));
+        }
+        self.present = self.changes.pop_front();
+        match &self.present {
+            Some(change) => Next::Do(change.clone()),
+            None if is_last => Next::End,
+            None => Next::Wait(None),
         }
     }
 

@@ -13,7 +13,7 @@ use crate::wire::{
     AddressList, Advert, Auth, ChecksumForm, HOP_LIMIT, PRIORITY_RESIGN, most_addresses,
 };
 
-/// What a router sends.
+/// Advertisements of a router, and the learned state that they depend on.
 #[derive(Debug, Default)]
 pub(super) struct Messages {
     /// Checksum form of the last IPv4 advertisement received, which this router uses in its own.

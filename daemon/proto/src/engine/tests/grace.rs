@@ -5,8 +5,7 @@ use core::time::Duration;
 use super::rig::*;
 use crate::events::{Input, Link};
 use crate::params::{Effect, GroupParams, RouterParams};
-use crate::reasons::Due;
-use crate::reasons::Loss;
+use crate::reasons::{Due, Loss};
 use crate::routing::Routed;
 use crate::types::{AdvertInterval, InterfaceIndex, Priority, State};
 

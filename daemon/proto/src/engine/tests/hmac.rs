@@ -7,9 +7,8 @@ use super::rig::*;
 use crate::events::{Advertisement, Input, Output};
 use crate::params::{AntiReplay, Authentication, HmacMode, RouterParams};
 use crate::types::{State, Version};
-use crate::wire::Packet;
 use crate::wire::hmac::{Sequence, TRAILER_LEN, Trailer};
-use crate::wire::{Auth, ChecksumForm, DropCause};
+use crate::wire::{Auth, ChecksumForm, DropCause, Packet};
 
 /// Wall-clock time at the beginning: a day in 2027, and a fraction of a second.
 const WALL: Duration = Duration::from_millis(1_800_000_000_250);

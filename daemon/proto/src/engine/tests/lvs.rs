@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use super::rig::*;
 use crate::events::Input;
-use crate::params::LvsRole;
-use crate::params::{Effect, LvsSync, RouterParams};
+use crate::params::{Effect, LvsRole, LvsSync, RouterParams};
 use crate::time::Instant;
 
 const MASTER: &str = "sync 51 of eth1: master on 2";

@@ -8,8 +8,7 @@ use super::unicast::*;
 use crate::events::Input;
 use crate::params::{Authentication, GroupParams, HmacMode, RouterParams};
 use crate::types::{AdvertInterval, State, Version};
-use crate::wire::Packet;
-use crate::wire::{AddressList, Advert, Auth, ChecksumForm, DropCause, PRIORITY_RESIGN};
+use crate::wire::{AddressList, Advert, Auth, ChecksumForm, DropCause, PRIORITY_RESIGN, Packet};
 
 pub(super) fn resolved<'a>(name: &'a str, addresses: &'a [IpAddr]) -> Input<'a> {
     Input::Resolved { name, addresses }

@@ -6,8 +6,7 @@ use std::sync::Arc;
 use super::rig::*;
 use crate::events::{Advertisement, Input, Output};
 use crate::types::{AdvertInterval, Password, Priority, State, Version, Vrid};
-use crate::wire::Packet;
-use crate::wire::{AddressList, Advert, Auth, ChecksumForm, DropCause, GROUP_V4};
+use crate::wire::{AddressList, Advert, Auth, ChecksumForm, DropCause, GROUP_V4, Packet};
 
 // RFC 9568 7.1 MUST: a packet that fails a check is discarded
 // RFC 9568 7.1 SHOULD: a failed check is logged, at a limited rate

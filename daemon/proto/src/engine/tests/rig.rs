@@ -21,9 +21,8 @@ use crate::types::{
     AdvertInterval, Family, InterfaceAddress, InterfaceIndex, MacAddress, Priority, State, Version,
     Vrid,
 };
-use crate::wire::Packet;
 use crate::wire::hmac::{self, Key, KeyId, Sequence, TRAILER_LEN};
-use crate::wire::{AddressList, Advert, Auth, ChecksumForm, GROUP_V4, GROUP_V6, group};
+use crate::wire::{AddressList, Advert, Auth, ChecksumForm, GROUP_V4, GROUP_V6, Packet, group};
 
 pub(super) const SECOND: Duration = Duration::from_secs(1);
 pub(super) const T0: Instant = Instant::from_nanos(1_000_000_000_000);

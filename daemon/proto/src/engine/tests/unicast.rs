@@ -7,9 +7,8 @@ use super::rig::*;
 use crate::events::{Advertisement, Input, Output};
 use crate::params::{Authentication, HmacMode, Peer, RouterParams, Unicast, VirtualMac};
 use crate::types::{Family, MacAddress, State};
-use crate::wire::Packet;
 use crate::wire::hmac::{Sequence, TRAILER_LEN, Trailer};
-use crate::wire::{Advert, ChecksumForm, DropCause, GROUP_V4, GROUP_V6, PRIORITY_RESIGN};
+use crate::wire::{Advert, ChecksumForm, DropCause, GROUP_V4, GROUP_V6, PRIORITY_RESIGN, Packet};
 
 /// Address of this host on eth1.
 pub(super) const OWN: &str = "192.168.224.12";

@@ -10,9 +10,8 @@ use crate::params::{Authentication, GroupParams, HmacMode, NodeParams, RouterPar
 use crate::reasons::Due;
 use crate::time::Instant;
 use crate::types::State;
-use crate::wire::ChecksumForm;
-use crate::wire::Packet;
 use crate::wire::hmac::Sequence;
+use crate::wire::{ChecksumForm, Packet};
 
 const WITHHELD: &str = "VI_1: withheld: advertisements from 192.168.224.11 arrive on eth1 and are dropped \
                         by this host before vrrpd: firewall, rp_filter or a missing multicast membership";
